@@ -1,0 +1,3 @@
+from accounts.live import OrganizationConsumer
+class DeviceStatusConsumer(OrganizationConsumer):
+    kinds = frozenset({"device_status"})

@@ -1,0 +1,2 @@
+def seen(seen_at, accepted, refused):
+    return []

@@ -1,0 +1,26 @@
+"""What the clock does for the whole platform."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from accounts.live import publish
+from accounts.models import Organization
+from accounts.permissions import Actor
+from iot_platform.health import system_status
+from iot_platform.purge import purge
+
+
+@shared_task
+def publish_status() -> None:
+    """Tell each organization's sockets how the platform is doing."""
+    for organization_id in Organization.objects.active().values_list("pk", flat=True):
+        status = system_status(Actor(organization_id=organization_id))
+        status["last_reading_time"] = status["last_reading_time"] and status["last_reading_time"].isoformat()
+        publish(organization_id, "system_status", status)
+
+
+@shared_task
+def purge_deleted() -> None:
+    """Remove what was deleted, a bite at a time; the next tick goes on where this one stopped."""
+    purge()
