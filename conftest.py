@@ -16,6 +16,9 @@ from accounts.models import Membership, Organization, Role, User
 from devices.models import Device, DeviceType, Sensor, SensorType, Unit
 
 
+pytest_plugins = ["iot_platform.tests.services", "iot_platform.tests.platforms"]
+
+
 def person(name: str, organization: Organization | None = None, role: Role = Role.VIEWER, **fields: object) -> User:
     user = User.objects.create(username=name, email=f"{name}@example.org", **fields)
     if organization:

@@ -62,7 +62,8 @@ class RuleAdmin(SeverityColumn, ModelAdmin):
     list_filter = ("is_enabled", "severity", "sensor_type")
     list_select_related = ("organization", "sensor_type")
     search_fields = ("name", "organization__name", "device__name", "sensor__name")
-    raw_id_fields = ("organization", "sensor", "device", "unit")
+    autocomplete_fields = ("organization",)
+    raw_id_fields = ("sensor", "device", "unit")
 
 
 @admin.register(RuleState)
@@ -117,7 +118,7 @@ class ChannelAdmin(ModelAdmin):
     list_filter = ("is_enabled", "minimum_severity")
     list_select_related = ("organization",)
     search_fields = ("name", "url", "organization__name")
-    raw_id_fields = ("organization",)
+    autocomplete_fields = ("organization",)
 
 
 @admin.register(Delivery)

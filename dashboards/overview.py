@@ -14,7 +14,7 @@ from alerts.models import Alert, Severity
 from devices.models import Device, DeviceState, Sensor
 from readings.models import SensorState
 
-NEWEST_READINGS = 12
+NEWEST_READINGS = 16
 NEWEST_CHANGES = 6
 NEWEST_ALERTS = 5
 SENSORS_IN_A_ROW = 3

@@ -12,6 +12,7 @@ from devices.models import Sensor
 
 KINDS = ("value", "chart")
 RANGES = {"1 h": 3_600, "24 h": 86_400, "7 d": 604_800, "14 d": 1_209_600}
+COLOURS = 8  # of charts; a sensor keeps the one of its id
 MOST_SENSORS = {"value": 24, "chart": 6}  # more lines in one small chart cannot be told apart
 
 
@@ -25,6 +26,21 @@ class DrawnTile:
     device: str
     sensors: list[Sensor]
     left_out: int
+
+    @property
+    def ids(self) -> str:
+        return ",".join(str(sensor.pk) for sensor in self.sensors)
+
+    @property
+    def lines(self) -> list[tuple[Sensor, int]]:
+        """The sensors, each with its dash: 0 is a full line, and no two lines of one colour have the same."""
+        colours = [sensor.pk % COLOURS for sensor in self.sensors]
+        return [(sensor, colours[:place].count(colours[place])) for place, sensor in enumerate(self.sensors)]
+
+    @property
+    def interval(self) -> int:
+        """How often the slowest of its sensors sends, in seconds."""
+        return max(sensor.device.reading_interval_seconds for sensor in self.sensors)
 
 
 def drawn(actor: Actor, dashboard: Dashboard) -> list[DrawnTile]:

@@ -11,7 +11,9 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import LoginView, LogoutView
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.db.models import Count, QuerySet
+from django.forms import BaseForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.generic import DetailView, ListView, TemplateView
@@ -22,6 +24,7 @@ from accounts.permissions import ORGANIZATION_SESSION_KEY, Actor, actor_for
 from alerts.models import Alert, Severity
 from dashboards import overview
 from dashboards.models import Dashboard
+from dashboards.sending import KEY_PLACE, curl_line, mosquitto_line
 from dashboards.serializers import LayoutSerializer
 from dashboards.tiles import RANGES, drawn
 from devices.models import Device, DeviceState, DeviceType, Sensor, SensorType, Unit
@@ -31,12 +34,19 @@ ALERT_STATUSES = ("open", *Alert.Status.values, "all")
 
 
 class SignIn(LoginView):
+    """By username or e-mail; the limits of failed attempts are those of the API."""
+
     template_name = "dashboards/sign_in.html"
     redirect_authenticated_user = True
 
+    def form_invalid(self, form: BaseForm) -> HttpResponse:
+        response = super().form_invalid(form)
+        response.status_code = 429 if form.has_error(NON_FIELD_ERRORS, "throttled") else 200
+        return response
+
 
 class SignOut(LogoutView):
-    pass
+    """By POST alone, so that no link signs anybody out."""
 
 
 class MemberPage(LoginRequiredMixin):
@@ -152,12 +162,20 @@ class DeviceDetail(MemberPage, DetailView):
         sensors = list(overview.with_reading(self.object.sensors.order_by("pk")))
         return super().get_context_data(**kwargs) | {
             "sensors": sensors,
-            "example_sensor": sensors[0] if sensors else None,
             "alerts": overview.alerts_found(self.actor, "all", device=self.object)[: overview.NEWEST_ALERTS],
             "ranges": RANGES,
-            "host": self.request.get_host(),
-            "mqtt_host": urlsplit(self.request.build_absolute_uri()).hostname,
-            "mqtt_port": settings.MQTT_PORT,
+            "first_range": RANGES["1 h"],
+            "key_place": KEY_PLACE,
+            **self.lines(sensors[0] if sensors else None),
+        }
+
+
+    def lines(self, sensor: Sensor | None) -> dict[str, str]:
+        """How to send a reading, addressed as this page was."""
+        address = urlsplit(self.request.build_absolute_uri())
+        return {
+            "mosquitto_line": mosquitto_line(self.object, sensor, address.hostname or "", settings.MQTT_PORT),
+            "curl_line": curl_line(self.object, sensor, f"{address.scheme}://{address.netloc}"),
         }
 
 

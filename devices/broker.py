@@ -25,7 +25,7 @@ from django.utils.module_loading import import_string
 from devices.control import BrokerAway, Command, Control
 from devices.models import Source
 
-__all__ = ["Accounts", "BrokerAway", "Report", "accounts", "account_file", "verifier"]
+__all__ = ["Accounts", "BrokerAway", "DynamicSecurity", "Report", "accounts", "verifier"]
 
 ADMIN_ROLE, LISTENER_ROLE = "admin", "listener"  # the first one is made by the plugin itself
 CONTROL_TOPICS, PROBE_TOPICS = "$CONTROL/dynamic-security/#", "platform/probe/#"
@@ -129,6 +129,25 @@ class DynamicSecurity:
         self._control.run([{"command": "deleteClient", "username": name} for name in strangers])
         return Report(removed=strangers, missing=sorted(set(usernames) - known.keys()))
 
+    def whole_file(self, passwords: Mapping[str, str]) -> str:
+        """A `dynamic-security.json` made of what we keep of each account's password: the way back when the broker lost
+        its own."""
+        wanted = roles()
+        clients = [
+            _client(self._control.username, verifier(self._control.password), ADMIN_ROLE),
+            _client(self._listener.username, verifier(self._listener.password), LISTENER_ROLE),
+            *(_client(name, kept, name if name in wanted else None) for name, kept in passwords.items()),
+        ]
+        document = {
+            "clients": clients,
+            "roles": [
+                {"rolename": name, "acls": [_acl(permission) for permission in sorted(permissions)]}
+                for name, permissions in wanted.items()
+            ],
+            "defaultACLAccess": dict.fromkeys(DEFAULTS, False),
+        }
+        return json.dumps(document, indent=1)
+
     def _usernames(self) -> dict[str, str]:
         """Every account, with the time it was made at as far as we made it."""
         listed = self._control.listed("listClients", "clients")
@@ -163,8 +182,8 @@ def roles() -> dict[str, set[Permission]]:
 
 
 def _changes(present: Mapping[str, set[Permission]], wanted: Mapping[str, set[Permission]]) -> list[Command]:
-    """The commands that turn one set of roles into the other. A change of a role cuts its sessions, so no more than
-    has to be."""
+    """The commands that turn one set of roles into the other; none for what is right already, because each one makes
+    the broker write its whole file."""
     commands: list[Command] = [{"command": "deleteRole", "rolename": name} for name in present.keys() - wanted.keys()]
     commands += [{"command": "createRole", "rolename": name} for name in wanted.keys() - present.keys()]
     for name, permissions in wanted.items():
@@ -215,26 +234,6 @@ def verifier(secret: str) -> str:
     salt = secrets.token_bytes(12)
     digest = hashlib.pbkdf2_hmac("sha512", secret.encode(), salt, PBKDF2_ROUNDS)
     return f"$7${PBKDF2_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
-
-
-def account_file(verifiers: Mapping[str, str]) -> str:
-    """A whole `dynamic-security.json`, from what we keep of the keys: the way back when the broker lost its own."""
-    wanted = roles()
-    admin, listener = _Account.of(settings.MQTT_ADMIN_URL), _Account.of(settings.MQTT_URL)
-    clients = [
-        _client(admin.username, verifier(admin.password), ADMIN_ROLE),
-        _client(listener.username, verifier(listener.password), LISTENER_ROLE),
-        *(_client(name, kept, name if name in wanted else None) for name, kept in verifiers.items()),
-    ]
-    document = {
-        "clients": clients,
-        "roles": [
-            {"rolename": name, "acls": [_acl(permission) for permission in sorted(permissions)]}
-            for name, permissions in wanted.items()
-        ],
-        "defaultACLAccess": dict.fromkeys(DEFAULTS, False),
-    }
-    return json.dumps(document, indent=1)
 
 
 def _client(username: str, kept: str, role: str | None) -> dict[str, Any]:

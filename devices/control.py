@@ -87,7 +87,7 @@ class Control:
             except TakenOver as error:
                 if time.monotonic() > deadline:
                     raise BrokerAway from error
-                time.sleep(random.uniform(0.01, 0.1))  # noqa: S311  to part the two, no secret
+                time.sleep(random.uniform(0.01, 0.1))  # noqa: S311  only to part the two
             except OSError as error:
                 log.warning("broker accounts cannot be changed", error=str(error))
                 raise BrokerAway from error

@@ -47,6 +47,10 @@ class ConnectRefused(Exception):
         self.answer = answer
 
 
+class PacketTooLarge(Exception):
+    """More than one packet may hold."""
+
+
 class KnownAtTheGate(BaseAuthPlugin):
     """Who comes this far has been let in by the gate."""
 
@@ -71,20 +75,38 @@ def may(username: str, topic: str, *, writes: bool) -> bool:
 
 
 class BoundedReader(StreamReaderAdapter):
-    """Gives amqtt the CONNECT that was read at the gate, then the stream, in packets of a sane size."""
+    """Gives amqtt the CONNECT that was read at the gate, then one whole packet of a sane size after the other."""
 
     def __init__(self, reader: asyncio.StreamReader, connect: bytes, broker: EmbeddedBroker, username: str) -> None:
         super().__init__(reader)
-        self._connect, self._broker, self._waits = BufferReader(connect), broker, username != LISTENER
+        self._packet, self._broker, self._waits = BufferReader(connect), broker, username != LISTENER
 
     async def read(self, n: int = -1) -> bytes:
-        if replayed := await self._connect.read(n):
-            return replayed
-        if n > settings.MQTT_MAX_PACKET_BYTES:
-            raise NoDataError("packet is larger than allowed")
+        content = await self._packet.read(n)
+        if content or n == 0:
+            return content
         while self._waits and self._broker.backlog() > BACKLOG_MESSAGES:
             await asyncio.sleep(0.01)
-        return await super().read(n)
+        try:
+            self._packet = BufferReader(await read_packet(self._reader))
+        except PacketTooLarge as error:
+            raise NoDataError(str(error)) from None  # ends this connection, as the end of the stream does
+        return await self._packet.read(n)
+
+
+async def read_packet(reader: asyncio.StreamReader) -> bytes:
+    """One MQTT packet, whole. Raises PacketTooLarge before the body is read, IncompleteReadError at the end."""
+    head = await reader.readexactly(2)
+    length, shift = head[1] & 0x7F, 7
+    while head[-1] & 0x80:
+        head += await reader.readexactly(1)
+        length |= (head[-1] & 0x7F) << shift
+        shift += 7
+        if shift > 28:
+            raise PacketTooLarge("length of the packet is no MQTT")
+    if len(head) + length > settings.MQTT_MAX_PACKET_BYTES:
+        raise PacketTooLarge(f"packet of {len(head) + length} bytes")
+    return head + await reader.readexactly(length)
 
 
 class QuietBroker(Broker):
@@ -159,7 +181,7 @@ class EmbeddedBroker:
         key_id = 0
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                raw = await self._read_connect(reader)
+                raw = await read_packet(reader)
                 connect = await self._understand(raw)
                 key_id = await self._authenticate(connect)
             username = connect.payload.username
@@ -171,7 +193,7 @@ class EmbeddedBroker:
             await self._broker.external_connected(bounded, StreamWriterAdapter(writer), "default")
         except ConnectRefused as refused:
             writer.write(refused.answer)
-        except (TimeoutError, AMQTTError, EOFError, ConnectionError) as error:
+        except (TimeoutError, PacketTooLarge, AMQTTError, EOFError, ConnectionError) as error:
             log.debug("mqtt connection ended", error=repr(error))
         finally:
             self._open -= 1
@@ -179,21 +201,9 @@ class EmbeddedBroker:
                 del self._connected[key_id]
             writer.close()
 
-    async def _read_connect(self, reader: asyncio.StreamReader) -> bytes:
-        """The first packet, whole; at most a few KiB, and nothing but a CONNECT."""
-        head = await reader.readexactly(2)
-        length, shift = head[1] & 0x7F, 7
-        while head[-1] & 0x80:
-            head += await reader.readexactly(1)
-            length |= (head[-1] & 0x7F) << shift
-            shift += 7
-            if shift > 21:
-                raise ConnectRefused
-        if head[0] != CONNECT or length > settings.MQTT_MAX_PACKET_BYTES:
-            raise ConnectRefused
-        return head + await reader.readexactly(length)
-
     async def _understand(self, raw: bytes) -> ConnectPacket:
+        if raw[0] != CONNECT:
+            raise ConnectRefused
         start = raw.find(b"MQTT")
         level = raw[start + 4] if 0 < start < 8 and len(raw) > start + 4 else 0
         if level != 4:

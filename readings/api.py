@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import OpenApiResponse, PolymorphicProxySerializer, extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, ValidationError
@@ -38,10 +38,12 @@ from readings.questions import (
     Paged,
     PageQuestion,
     ReviewQuestion,
-    SensorQuestion,
+    TotalsQuestion,
 )
 from readings.review import Review
 from readings.serializers import (
+    CHART,
+    HISTORY,
     LATEST,
     AppliedSerializer,
     ChartSerializer,
@@ -54,10 +56,14 @@ from readings.serializers import (
     RejectionSerializer,
     ReviewSerializer,
     StatisticsSerializer,
+    example,
 )
 
 
 Move = Callable[[Collection[int], QuerySet[Reading]], Review]
+
+
+REVIEWED = {200: ReadingSerializer, 409: OpenApiResponse(description="Its status does not lead there.")}
 
 
 class NotReviewable(APIException):
@@ -83,12 +89,12 @@ class Latest(ReadingView):
     @extend_schema(
         summary="The newest reading of each sensor type",
         description="An object keyed by sensor type, and `total_readings`.",
-        parameters=[SensorQuestion],
+        parameters=[TotalsQuestion],
         responses={200: OpenApiResponse(OpenApiTypes.OBJECT)},
-        examples=[OpenApiExample("Example", {"temperature": LATEST, "total_readings": 48211}, response_only=True)],
+        examples=[example({"temperature": LATEST, "total_readings": 48211})],
     )
     def get(self, request: Request) -> Response:
-        wanted, _ = SensorQuestion.asked(request)
+        wanted, _ = TotalsQuestion.asked(request)
         states = wanted.states(self.actor)
         totals = history.totals_by_type(states)
         latest = history.latest_by_type(states, totals)
@@ -99,11 +105,11 @@ class Latest(ReadingView):
 class Stats(ReadingView):
     @extend_schema(
         summary="Totals, anomaly rate and range of all readings",
-        parameters=[SensorQuestion],
+        parameters=[TotalsQuestion],
         responses=StatisticsSerializer,
     )
     def get(self, request: Request) -> Response:
-        wanted, _ = SensorQuestion.asked(request)
+        wanted, _ = TotalsQuestion.asked(request)
         return Response(StatisticsSerializer(history.statistics(wanted.states(self.actor))).data)
 
 
@@ -137,6 +143,7 @@ class History(ReadingView):
         "with minimum, maximum and average, so that no spike is lost.",
         parameters=[HistoryQuestion],
         responses=PolymorphicProxySerializer("HistoryOrChart", [HistorySerializer, ChartSerializer], None),
+        examples=[example(HISTORY, "Readings"), example(CHART, "Series for a chart")],
     )
     def get(self, request: Request) -> Response:
         wanted, question = HistoryQuestion.asked(request)
@@ -255,12 +262,12 @@ class ReadingViewSet(mixins.RetrieveModelMixin, TenantGenericViewSet):
         review.remove([self.get_object().pk], self.get_queryset())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(summary="Confirm a reading", request=None, responses=ReadingSerializer)
+    @extend_schema(summary="Confirm a reading", request=None, responses=REVIEWED)
     @action(detail=True, methods=["post", "put"], access=Access())
     def validate(self, request: Request, pk: str) -> Response:
         return self.moved(review.validate)
 
-    @extend_schema(summary="Put a reading away; charts still show it", request=None, responses=ReadingSerializer)
+    @extend_schema(summary="Put a reading away; charts still show it", request=None, responses=REVIEWED)
     @action(detail=True, methods=["post", "put"], access=Access())
     def archive(self, request: Request, pk: str) -> Response:
         return self.moved(review.archive)

@@ -50,6 +50,13 @@ class Wanted:
     min_value: float | None = None
     max_value: float | None = None
 
+    @property
+    def milliseconds(self) -> int:
+        """Length of the window, which must not be open."""
+        if self.start is None or self.end is None:
+            raise ValueError("the window is open")
+        return max((self.end - self.start) // MILLISECOND, 1)
+
     def sensors(self, actor: Actor) -> QuerySet[Sensor]:
         """The sensors that are meant, of those that the caller may see. A short number is an id, all else a key."""
         sensors = Sensor.objects.visible_to(actor).select_related("device", "sensor_type")
@@ -119,18 +126,19 @@ def newest(states: QuerySet[SensorState], condition: Q, limit: int) -> list[Read
 def _newest_of_each(sensor_ids: list[int], condition: Q, limit: int) -> list[Reading]:
     """One short walk down the index for each sensor, all in one statement that every database understands.
 
-    `sensor_id IN (…) ORDER BY time` would read all readings of these sensors before it sorts them.
+    `sensor_id IN (…) ORDER BY time` would read all readings of these sensors before it sorts them. The statement is
+    glued from what the ORM compiles; values stay parameters.
     """
     one = Reading.objects.filter(sensor=0).filter(condition).order_by("-time")[:limit]
     sql, (_, *params) = one.query.sql_with_params()  # the sensor's place is the first
-    parts = " UNION ALL ".join([f"SELECT * FROM ({sql}) AS part"] * len(sensor_ids))  # noqa: S608  ours, no input
-    statement = f"SELECT * FROM ({parts}) AS parts ORDER BY time DESC, id DESC LIMIT {limit:d}"  # noqa: S608
+    parts = " UNION ALL ".join([f"SELECT * FROM ({sql}) AS part"] * len(sensor_ids))  # nosec B608
+    statement = f"SELECT * FROM ({parts}) AS parts ORDER BY time DESC, id DESC LIMIT {limit:d}"  # nosec B608
     return list(Reading.objects.raw(statement, [value for id in sensor_ids for value in (id, *params)]))
 
 
 def series(sensors: list[Sensor], wanted: Wanted, points: int) -> dict[int, Columns]:
     """What a chart draws of each sensor between `start` and `end`, which must be given: at most `points` points."""
-    span = max((wanted.end - wanted.start) // MILLISECOND, 1)
+    span = wanted.milliseconds
     return {
         sensor_id: condense((((time - EPOCH) // MILLISECOND, value) for _, time, value in rows), span, points)
         for sensor_id, rows in groupby(_rows(sensors, wanted), key=itemgetter(0))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -75,6 +75,10 @@ class Question(serializers.Serializer):
         return Wanted(**given, **fixed), question
 
 
+class AnyDevice(Question):
+    device = serializers.UUIDField(required=False)
+
+
 class SensorQuestion(Question):
     sensor_id = serializers.ListField(
         child=serializers.CharField(max_length=50),
@@ -83,10 +87,13 @@ class SensorQuestion(Question):
         help_text="Id or key of a sensor; may be repeated.",
     )
     sensor_type = serializers.CharField(required=False, max_length=50, help_text="A type or one of its other names.")
-    device = serializers.UUIDField(required=False)
 
     def validate_sensor_id(self, names: list[str]) -> tuple[str, ...]:
         return tuple(names)
+
+
+class TotalsQuestion(AnyDevice, SensorQuestion):
+    """Of the present and the totals."""
 
 
 class ReadingQuestion(SensorQuestion):
@@ -111,7 +118,7 @@ class ReadingQuestion(SensorQuestion):
         return attrs
 
 
-class HistoryQuestion(ReadingQuestion):
+class HistoryQuestion(AnyDevice, ReadingQuestion):
     limit = serializers.IntegerField(default=100, min_value=1, max_value=1000)
     points = serializers.IntegerField(
         required=False,
@@ -135,12 +142,13 @@ class Paged(Question):
     )
 
 
-class PageQuestion(Paged, ReadingQuestion):
+class PageQuestion(Paged, AnyDevice, ReadingQuestion):
     """Of a page of readings."""
 
 
 class DeviceQuestion(ReadingQuestion):
-    device = None  # it stands in the path
+    """Of the device that stands in the path."""
+
     start_time = QueryInstant(source="start", required=False, help_text="The same as `start`.")
     end_time = QueryInstant(source="end", required=False, help_text="The same as `end`.")
 
@@ -154,6 +162,7 @@ class DeviceStatisticsQuestion(DeviceQuestion):
         return super().validate(_in_window(attrs))
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Request", {"ids": [48211, 48212, 90001]}, request_only=True)])
 class ReviewQuestion(serializers.Serializer):
     """The readings that a bulk action is for."""
 

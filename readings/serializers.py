@@ -59,8 +59,8 @@ APPLIED = {
 WINDOW = {"start": "2026-02-28T09:30:00.000Z", "end": "2026-03-01T09:30:00.000Z"}
 
 
-def example(value: Any, **choices: Any) -> OpenApiExample:
-    return OpenApiExample("Example", value=value, response_only=True, **choices)
+def example(value: Any, name: str = "Example") -> OpenApiExample:
+    return OpenApiExample(name, value=value, response_only=True)
 
 
 @extend_schema_serializer(examples=[example(LATEST)])
@@ -117,9 +117,10 @@ class AppliedSerializer(serializers.Serializer):
         return [status.label for status in wanted.status]
 
 
-@extend_schema_serializer(
-    examples=[example({"readings": [READING], "total_count": 1, "filters_applied": {**APPLIED, "limit": 100}})]
-)
+HISTORY = {"readings": [READING], "total_count": 1, "filters_applied": {**APPLIED, "limit": 100}}
+
+
+@extend_schema_serializer(examples=[example(HISTORY)])
 class HistorySerializer(serializers.Serializer):
     """The newest readings; `total_count` is how many this answer holds."""
 
@@ -142,30 +143,27 @@ class SeriesSerializer(serializers.Serializer):
     avg = serializers.ListField(child=serializers.FloatField())
 
 
-@extend_schema_serializer(
-    examples=[
-        example(
-            {
-                "series": [
-                    {
-                        "sensor_id": 7,
-                        "sensor_key": "temperature",
-                        "unit": "celsius",
-                        "unit_symbol": "°C",
-                        "resolution_seconds": 300,
-                        "times": [1772357100000, 1772357400000],
-                        "min": [21.2, 21.3],
-                        "max": [21.6, 21.5],
-                        "avg": [21.41, 21.39],
-                    }
-                ],
-                "resolution_seconds": 300,
-                "total_count": 60,
-                "filters_applied": {**APPLIED, **WINDOW, "points": 600},
-            }
-        )
-    ]
-)
+CHART = {
+    "series": [
+        {
+            "sensor_id": 7,
+            "sensor_key": "temperature",
+            "unit": "celsius",
+            "unit_symbol": "°C",
+            "resolution_seconds": 300,
+            "times": [1772357100000, 1772357400000],
+            "min": [21.2, 21.3],
+            "max": [21.6, 21.5],
+            "avg": [21.41, 21.39],
+        }
+    ],
+    "resolution_seconds": 300,
+    "total_count": 60,
+    "filters_applied": {**APPLIED, **WINDOW, "points": 600},
+}
+
+
+@extend_schema_serializer(examples=[example(CHART)])
 class ChartSerializer(serializers.Serializer):
     """A series for each sensor; `total_count` is how many readings they stand for."""
 

@@ -12,12 +12,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboards.figures import age, figure
+from dashboards.tiles import COLOURS
 from devices.models import Sensor, SensorType
 
 register = template.Library()
 
-SERIES_COLOURS = 8
-SERIES_DASHES = 3
 STALE_AFTER_INTERVALS = 3
 STALE_AFTER_SECONDS = 300
 WHOLE_UNITS = ("count", "boolean")
@@ -87,8 +86,8 @@ def shown_in(value: float, sensor: Sensor) -> str:
 
 @register.filter
 def series(sensor: Sensor) -> str:
-    """The classes of a sensor's colour and dash, which it keeps on every page."""
-    return f"series-{sensor.pk % SERIES_COLOURS} dash-{sensor.pk // SERIES_COLOURS % SERIES_DASHES}"
+    """The class of a sensor's colour, which it keeps on every page."""
+    return f"series-{sensor.pk % COLOURS}"
 
 
 @register.filter

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from iot_platform.tests.services import CHROMIUM, Mosquitto, NotInstalledError, PostgreSQL, Redis, Server, program
+from iot_platform.tests.services import CHROMIUM, Mosquitto, NotInstalled, PostgreSQL, Redis, Server, program
 
 SERVERS: dict[str, type[Server]] = {"postgresql": PostgreSQL, "redis": Redis, "mosquitto": Mosquitto}
 NEEDED = {  # Debian's packages, and the programs that show that they are there
@@ -50,7 +50,7 @@ def missing() -> list[str]:
     for package, programs in NEEDED.items():
         try:
             program(*programs)
-        except NotInstalledError:
+        except NotInstalled:
             packages.append(package)
     return [*packages, *FONTS] if "chromium" in packages else packages
 
@@ -70,15 +70,14 @@ def install() -> int:
 
 def run(names: Sequence[str], command: Sequence[str]) -> int:
     """The command's exit code; the servers end with it, also on Ctrl-C and when this process is told to end."""
-    made_up = {name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "JWT_SIGNING_KEY")}
+    environment = {name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "JWT_SIGNING_KEY")} | os.environ
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ExitStack() as stack:
-        servers = [stack.enter_context(SERVERS[name]()) for name in names]
-        environment = made_up | os.environ
-        for server in servers:
-            environment |= server.environment
-        child = subprocess.Popen(command, env=environment)
-        signal.signal(signal.SIGINT, lambda *_: None)  # the terminal has told the child already
-        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        for name in names:
+            environment |= stack.enter_context(SERVERS[name]()).environment
+        signal.signal(signal.SIGINT, lambda *_: None)  # the terminal tells the command, which ends by itself
+        child = stack.enter_context(subprocess.Popen(command, env=environment))
+        stack.callback(child.terminate)
         return child.wait()
 
 
@@ -94,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         return run(names, command)
-    except NotInstalledError as absent:
+    except NotInstalled as absent:
         print(absent, file=sys.stderr)
         return 1
 

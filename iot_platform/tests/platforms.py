@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -9,23 +10,30 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import httpx
+import pytest
 from django.conf import settings
 
-from iot_platform.tests.services import LOOPBACK, Mosquitto, PostgreSQL, Redis, free_port
+from iot_platform.tests.services import LOOPBACK, Mosquitto, NotInstalled, PostgreSQL, Redis, free_port, or_skip, program
 
 EMAIL, PASSWORD = "owner@example.org", secrets.token_urlsafe(16)
 START_SECONDS = 180
+Answer = TypeVar("Answer")
 
 
 class Platform:
     """A running platform; `with` starts it, stops it and removes its folder."""
+
+    hook: Hook
 
     def __init__(self, **environment: str) -> None:
         self.stack = ExitStack()
@@ -154,3 +162,91 @@ class Services(Platform):
         )
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout
+
+
+def shared(size: type[Platform], hook: Hook) -> Iterator[Platform]:
+    try:
+        platform = size(WEBHOOK_ALLOWED=hook.address)
+        platform.hook = hook
+        with platform:
+            yield platform
+    except NotInstalled as missing:
+        or_skip(missing)
+
+
+@pytest.fixture(scope="session")
+def embedded(hook: Hook) -> Iterator[Platform]:
+    yield from shared(Embedded, hook)
+
+
+@pytest.fixture(scope="session")
+def services(hook: Hook) -> Iterator[Platform]:
+    yield from shared(Services, hook)
+
+
+@pytest.fixture(params=["embedded", "services"])
+def platform(request: pytest.FixtureRequest) -> Platform:
+    """Both sizes, each started once for all tests that ask for it."""
+    return request.getfixturevalue(request.param)
+
+
+class Hook:
+    """A web server that somebody runs to be told of alerts."""
+
+    def __init__(self) -> None:
+        self.received: list[dict[str, Any]] = []
+        told = self.received
+
+        class Receiver(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                told.append({"key": self.headers["Idempotency-Key"], **json.loads(body)})
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self.server = HTTPServer((LOOPBACK, 0), Receiver)
+        self.address = f"{LOOPBACK}:{self.server.server_port}"
+
+
+@pytest.fixture(scope="session")
+def hook() -> Iterator[Hook]:
+    hook = Hook()
+    threading.Thread(target=hook.server.serve_forever, daemon=True).start()
+    yield hook
+    hook.server.shutdown()
+
+
+def publish(platform: Platform, device: str, key: str, message: object, *options: str) -> None:
+    """With the stock client, as the README shows it."""
+    subprocess.run(
+        [program("mosquitto_pub"), "-V", "mqttv311", "-h", LOOPBACK, "-p", str(platform.mqtt_port)]
+        + ["-u", device, "-P", key, "-q", "1", "-t", f"devices/{device}/up/readings", "-m", json.dumps(message)]
+        + list(options),
+        check=True,
+        timeout=15,
+    )
+
+
+def eventually(ask: Callable[[], Answer], seconds: float = 15) -> Answer:
+    """The first answer that is not empty."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"nothing came within {seconds} s"
+        time.sleep(0.05)
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    uuid: str
+    key: str
+
+
+def new_device(api: httpx.Client, name: str) -> NewDevice:
+    """A thermostat with a key, made through the API."""
+    uuid = api.post("/devices", json={"name": name, "device_type": "thermostat"}).raise_for_status().json()["uuid"]
+    key = api.post(f"/devices/{uuid}/keys", json={"name": "test"}).raise_for_status().json()["secret"]
+    return NewDevice(uuid, key)

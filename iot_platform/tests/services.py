@@ -33,11 +33,11 @@ UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root, and nothing here n
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-class NotInstalledError(Exception):
+class NotInstalled(Exception):
     """A program that a test needs is not on this machine."""
 
 
-class ServerError(Exception):
+class DidNotStart(Exception):
     """A server did not start; the text ends with its log."""
 
 
@@ -49,7 +49,7 @@ def program(*names: str) -> str:
         found = shutil.which(name, path=os.pathsep.join(places))
         if found:
             return found
-    raise NotInstalledError(f"{names[0]} is not installed; `make test-services` installs it")
+    raise NotInstalled(f"{names[0]} is not installed; `make test-services` installs it")
 
 
 def free_port() -> int:
@@ -115,7 +115,7 @@ class Server:
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.end(signal.SIGKILL)
-                raise ServerError(f"{self.program} did not start:\n{self.log.read_text()[-2000:]}")
+                raise DidNotStart(f"{self.program} did not start:\n{self.log.read_text()[-2000:]}")
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -143,6 +143,7 @@ class Server:
         Where Linux offers it, it also ends when the thread that started it does, even by `kill -9`.
         """
         tied = [shutil.which("setpriv"), "--pdeathsig", "INT", "--"] if shutil.which("setpriv") else []
+        account = pwd.getpwnam(UNPRIVILEGED) if os.geteuid() == 0 else None
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [*filter(None, tied), *command],
@@ -151,19 +152,13 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                **unprivileged(),
+                user=account and account.pw_uid,
+                group=account and account.pw_gid,
+                extra_groups=account and [],
             )
 
 
 AnyServer = TypeVar("AnyServer", bound=Server)
-
-
-def unprivileged() -> dict[str, object]:
-    """Arguments of Popen that drop root."""
-    if os.geteuid() != 0:
-        return {}
-    account = pwd.getpwnam(UNPRIVILEGED)
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
 class PostgreSQL(Server):
@@ -182,7 +177,7 @@ class PostgreSQL(Server):
         initdb = str(Path(self.program).with_name("initdb"))
         arguments = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
         if self.spawn([initdb, f"--pgdata={self.folder}/data", *arguments]).wait(self.START_SECONDS):
-            raise ServerError(f"{initdb} failed:\n{self.log.read_text()[-2000:]}")
+            raise DidNotStart(f"{initdb} failed:\n{self.log.read_text()[-2000:]}")
 
     def command(self) -> list[str]:
         own = {"port": self.port, "listen_addresses": LOOPBACK, "unix_socket_directories": self.folder}
@@ -259,12 +254,21 @@ class Mosquitto(Server):
         return accepts(self.port)
 
     @property
+    def listener_url(self) -> str:
+        """`manage.py broker_accounts` makes this account, as it does in a deployment."""
+        return f"mqtt://{self.LISTENER}:{self.listener_password}@{LOOPBACK}:{self.port}"
+
+    @property
+    def admin_url(self) -> str:
+        return f"mqtt://{self.ADMIN}:{self.admin_password}@{LOOPBACK}:{self.port}"
+
+    @property
+    def account_file(self) -> Path:
+        return self.folder / "data" / "dynamic-security.json"
+
+    @property
     def environment(self) -> dict[str, str]:
-        """Both addresses. `manage.py broker_accounts` makes the Listener's account, as it does in a deployment."""
-        return {
-            "MQTT_URL": f"mqtt://{self.LISTENER}:{self.listener_password}@{LOOPBACK}:{self.port}",
-            "MQTT_ADMIN_URL": f"mqtt://{self.ADMIN}:{self.admin_password}@{LOOPBACK}:{self.port}",
-        }
+        return {"MQTT_URL": self.listener_url, "MQTT_ADMIN_URL": self.admin_url}
 
 
 def accepts(port: int) -> bool:
@@ -279,7 +283,7 @@ def chromium_path() -> str:
     return program(*CHROMIUM)
 
 
-def or_skip(missing: NotInstalledError) -> NoReturn:
+def or_skip(missing: NotInstalled) -> NoReturn:
     """On a developer's machine a missing program skips the test; in CI it fails it."""
     if os.environ.get("CI", "").lower() in {"1", "true"}:
         pytest.fail(str(missing))
@@ -289,7 +293,7 @@ def or_skip(missing: NotInstalledError) -> NoReturn:
 def started(kind: type[AnyServer]) -> Iterator[AnyServer]:
     try:
         server = kind()
-    except NotInstalledError as missing:
+    except NotInstalled as missing:
         or_skip(missing)
     with server:
         yield server
@@ -315,5 +319,5 @@ def chromium() -> str:
     """The path of a browser that Playwright can drive."""
     try:
         return chromium_path()
-    except NotInstalledError as missing:
+    except NotInstalled as missing:
         or_skip(missing)

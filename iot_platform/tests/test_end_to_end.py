@@ -4,51 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 from websockets.sync.client import connect
 
-from iot_platform.tests.platforms import EMAIL, PASSWORD, Embedded, Platform, Services
-from iot_platform.tests.services import LOOPBACK, program
+from iot_platform.tests.platforms import EMAIL, PASSWORD, Platform, eventually, new_device, publish
+from iot_platform.tests.services import LOOPBACK
 
 pytestmark = [pytest.mark.services, pytest.mark.browser]
 BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-
-
-@pytest.fixture(scope="module")
-def webhook() -> Iterator[SimpleNamespace]:
-    """A server that somebody runs to be told of alerts."""
-    received: list[dict[str, Any]] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.append({"key": self.headers["Idempotency-Key"], **json.loads(body)})
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = HTTPServer((LOOPBACK, 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield SimpleNamespace(received=received, address=f"{LOOPBACK}:{server.server_port}")
-    server.shutdown()
-
-
-@pytest.fixture(scope="module", params=[Embedded, Services])
-def platform(request: pytest.FixtureRequest, webhook: SimpleNamespace) -> Iterator[Platform]:
-    webhook.received.clear()
-    with request.param(WEBHOOK_ALLOWED=webhook.address) as running:
-        yield running
 
 
 @pytest.fixture
@@ -68,36 +35,17 @@ def page(platform: Platform, chromium: str) -> Iterator[Page]:
         assert problems == []
 
 
-def publish(platform: Platform, device: str, key: str, *readings: dict[str, Any]) -> None:
-    """With the stock client, as the README shows it."""
-    for reading in readings:
-        subprocess.run(
-            [program("mosquitto_pub"), "-V", "mqttv311", "-h", LOOPBACK, "-p", str(platform.mqtt_port)]
-            + ["-u", device, "-P", key, "-q", "1", "-t", f"devices/{device}/up/readings", "-m", json.dumps(reading)],
-            check=True,
-            timeout=15,
-        )
-
-
-def eventually(ask: Callable[[], Any], seconds: float = 15) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
-    return answer
-
-
 def test_a_reading_walks_from_the_device_to_the_chart_the_alert_and_the_webhook(
-    platform: Platform, webhook: SimpleNamespace, page: Page
+    platform: Platform, page: Page
 ):
-    api = platform.api()
-    device = api.post("/devices", json={"name": "Kiln", "device_type": "thermostat"}).raise_for_status().json()["uuid"]
-    key = api.post(f"/devices/{device}/keys", json={"name": "bench"}).raise_for_status().json()["secret"]
+    api, hook = platform.api(), platform.hook
+    made = new_device(api, "Kiln")
+    device, key = made.uuid, made.key
     (sensor,) = api.get("/sensors", params={"device": device, "sensor_type": "temperature"}).json()["results"]
     rule = {"name": "Kiln too hot", "sensor": sensor["id"], "operator": "gt", "threshold": 80, "severity": "high"}
     api.post("/alert-rules", json=rule).raise_for_status()
-    hook = {"name": "bench", "kind": "webhook", "url": f"http://{webhook.address}/alerts"}
-    api.post("/notification-channels", json=hook).raise_for_status()
+    channel = {"name": "bench", "kind": "webhook", "url": f"http://{hook.address}/alerts"}
+    api.post("/notification-channels", json=channel).raise_for_status()
     page.goto(f"{platform.url}/devices/{device}")
     expect(page.locator("[data-live=live]").first).to_be_visible(timeout=15_000)
 
@@ -122,15 +70,16 @@ def test_a_reading_walks_from_the_device_to_the_chart_the_alert_and_the_webhook(
     assert (alert["status"], alert["severity"], alert["value"]) == ("active", "high", 82.4)
     page.goto(f"{platform.url}/alerts")
     expect(page.get_by_text("Kiln").first).to_be_visible()
-    told = eventually(lambda: [one for one in webhook.received if one["alert"]["id"] == alert["id"]])
+    told = eventually(lambda: [one for one in hook.received if one["alert"]["id"] == alert["id"]])
     assert (told[0]["event"], told[0]["alert"]["value"]) == ("opened", 82.4)
 
     back = {"readings": [{"sensor_type": "temperature", "value": 21.0, "unit": "celsius"}]}
     answer = api.post(f"/devices/{device}/readings", json=back, headers={"Authorization": f"Bearer {key}"})
     assert (answer.status_code, answer.json()) == (201, {"accepted": 1, "duplicates": 0, "rejected": []})
     eventually(lambda: api.get(f"/alerts/{alert['id']}").json()["status"] == "resolved")
-    eventually(lambda: [one for one in webhook.received if one["event"] == "resolved"])
-    assert len({one["key"] for one in webhook.received}) == 2
+    eventually(lambda: [one for one in hook.received if one["event"] == "resolved"])
+    keys = [one["key"] for one in hook.received if one["alert"]["id"] == alert["id"]]
+    assert len(keys) == len(set(keys)) == 2
 
 
 def test_staff_see_it_in_the_admin(platform: Platform, page: Page):
@@ -142,7 +91,7 @@ def test_staff_see_it_in_the_admin(platform: Platform, page: Page):
 
 def test_a_wrong_key_gets_nobody_in(platform: Platform):
     api = platform.api()
-    device = api.post("/devices", json={"name": "Mute", "device_type": "thermostat"}).raise_for_status().json()["uuid"]
+    device = new_device(api, "Mute").uuid
     with pytest.raises(subprocess.CalledProcessError):
         publish(platform, device, "dk_abcdefgh_" + "x" * 43, {"sensor": "temperature", "value": 1})
     assert api.get(f"/devices/{device}/readings").json()["results"] == []

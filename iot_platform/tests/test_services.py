@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from paho.mqtt.client import CallbackAPIVersion, Client
 from redis import Redis as RedisClient
 
 from iot_platform.tests import services
-from iot_platform.tests.services import Mosquitto, NotInstalledError, PostgreSQL, Redis, ServerError
+from iot_platform.tests.services import DidNotStart, Mosquitto, NotInstalled, PostgreSQL, Redis
 
 pytestmark = pytest.mark.services
 
@@ -72,13 +73,13 @@ def test_a_server_takes_its_folder_with_it() -> None:
 
 def test_a_server_that_does_not_start_says_why_and_leaves_nothing() -> None:
     server = PostgreSQL(no_such_setting="1")
-    with pytest.raises(ServerError, match="no_such_setting"), server:
+    with pytest.raises(DidNotStart, match="no_such_setting"), server:
         pass
     assert not server.folder.exists()
 
 
 def test_a_missing_program_is_named_with_the_command_that_installs_it() -> None:
-    with pytest.raises(NotInstalledError, match="no-such-server is not installed; `make test-services`"):
+    with pytest.raises(NotInstalled, match="no-such-server is not installed; `make test-services`"):
         services.program("no-such-server")
 
 
@@ -103,16 +104,22 @@ def test_a_command_beside_servers_gets_their_addresses_and_gives_its_exit_code()
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_servers_end_with_the_command_that_started_them(how: signal.Signals) -> None:
     command = [sys.executable, "-m", "iot_platform.tests", "redis", "--", "sh", "-c", "echo $REDIS_URL; exec sleep 60"]
-    runner = subprocess.Popen(command, cwd=services.CHECKOUT, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    assert runner.stdout is not None
-    port = urlsplit(runner.stdout.readline().strip()).port
-    assert port
-    assert services.accepts(port)
-    runner.send_signal(how)
-    runner.wait(20)
-    deadline = time.monotonic() + 10
-    while services.accepts(port) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if how is signal.SIGKILL:
-        os.killpg(runner.pid, signal.SIGKILL)  # `sleep`, which nobody was left to end
-    assert not services.accepts(port)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)  # the unprivileged servers must get through
+        environment = os.environ | {"TMPDIR": folder}
+        runner = subprocess.Popen(
+            command, cwd=services.CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert runner.stdout is not None
+        port = urlsplit(runner.stdout.readline().strip()).port
+        assert port
+        assert services.accepts(port)
+        runner.send_signal(how)
+        runner.wait(20)
+        if how is signal.SIGKILL:
+            os.killpg(runner.pid, signal.SIGKILL)  # `sleep`, which nobody was left to end
+        deadline = time.monotonic() + 10
+        while services.accepts(port) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not services.accepts(port)
+        assert how is signal.SIGKILL or not list(Path(folder).iterdir())

@@ -1,8 +1,7 @@
-"""Bucket arithmetic for any window and any value, and the search for the newest readings against plain sorting."""
+"""The search for the newest readings against plain sorting; totals, history and charts over HTTP."""
 
 from __future__ import annotations
 
-import math
 import random
 from datetime import timedelta
 from types import SimpleNamespace
@@ -10,95 +9,14 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from accounts.permissions import actor_for
 from devices.models import Sensor
 from readings import history
-from readings.buckets import WIDTHS, condense, fold, mean, spread, width_for
 from readings.history import EPOCH, Place, Wanted
 from readings.models import Reading, SensorState, Status
-from readings.tests.records import MINUTE, NOON, add_sensor, record
-
-DAY = 86_400_000
-
-
-def rows_within(chance: random.Random, start: int, span: int, many: int) -> list[tuple[int, float]]:
-    times = sorted(start + chance.randrange(span) for _ in range(many))
-    return [(time, chance.gauss(20, 5)) for time in times]
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_a_window_never_touches_more_buckets_than_points_wherever_it_begins(seed: int) -> None:
-    chance = random.Random(seed)
-    for _ in range(200):
-        span, points = int(10 ** chance.uniform(0, 11.49)), chance.randint(2, 5000)
-        start = chance.randrange(10**12)
-        width = width_for(span, points)
-        first, last = start // width, (start + span - 1) // width
-        assert last - first + 1 <= points
-
-
-def test_a_handy_width_is_never_finer_than_it_must_be() -> None:
-    assert width_for(DAY, 600) == 300_000
-    assert width_for(365 * DAY, 600) == 86_400_000
-    assert width_for(1, 2) == WIDTHS[0]
-
-
-def test_ten_years_fit_into_two_points() -> None:
-    assert width_for(3653 * DAY, 2) == 5000 * DAY
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_no_spike_is_lost_and_no_reading_is_counted_twice(seed: int) -> None:
-    chance = random.Random(seed)
-    span, points = chance.randint(1000, 10**9), chance.randint(2, 200)
-    rows = rows_within(chance, chance.randrange(10**12), span, chance.randint(1, 3000))
-    spike = chance.randrange(len(rows))
-    rows[spike] = (rows[spike][0], 1e6)
-    columns = condense(rows, span, points)
-    assert len(columns.times) == len(columns.low) == len(columns.high) == len(columns.mean) <= points
-    assert columns.count == len(rows)
-    assert columns.times == sorted(columns.times)
-    assert max(columns.high) == 1e6
-    assert min(columns.low) == min(value for _, value in rows)
-    assert all(low <= middle <= high for low, middle, high in zip(columns.low, columns.mean, columns.high, strict=True))
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_each_bucket_holds_the_readings_of_its_time_and_no_others(seed: int) -> None:
-    chance = random.Random(seed)
-    rows = rows_within(chance, 10**12, 10_000, 500)
-    columns = fold(rows, 100)
-    for start, low, high, middle in zip(columns.times, columns.low, columns.high, columns.mean, strict=True):
-        inside = [value for time, value in rows if start <= time < start + 100]
-        assert (start % 100, low, high) == (0, min(inside), max(inside))
-        assert middle == pytest.approx(sum(inside) / len(inside))
-
-
-def test_few_readings_are_shown_as_they_are() -> None:
-    columns = condense([(1, 5.0), (7, -3.0)], 10, 2)
-    assert (columns.width, columns.times, columns.low, columns.high) == (0, [1, 7], [5.0, -3.0], [5.0, -3.0])
-
-
-def test_nothing_at_all_is_an_empty_series() -> None:
-    assert condense([], 1000, 10).times == []
-
-
-@pytest.mark.parametrize("values", [[0.1] * 3, [1.7e308] * 5, [1.7e308, -1.7e308, 1e-300], [5e-324, 0.0], [21.3]])
-def test_mean_and_deviation_are_finite_and_in_range_whatever_the_values(values: list[float]) -> None:
-    result = spread(values)
-    assert min(values) <= result.mean <= max(values)
-    assert 0 <= result.deviation <= max(map(abs, values)) * 1.000001
-    assert math.isfinite(result.deviation)
-
-
-def test_the_deviation_is_that_of_the_whole_population() -> None:
-    assert spread([2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).deviation == 2.0
-    assert spread([2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).mean == 5.0
-
-
-def test_a_mean_of_ordinary_values_is_not_smeared_by_rounding() -> None:
-    assert mean([21.3, 21.3, 21.3], 21.3, 21.3) == 21.3
+from readings.tests.records import MINUTE, NOON, READING_FIELDS, add_sensor, at, of_device, record, values
 
 
 @pytest.fixture
@@ -201,3 +119,120 @@ def test_a_reading_that_arrives_between_the_two_statements_does_no_harm(cast: Si
     totals = history.totals_by_type(states)
     record(cast.temperature, 25.0, start=timezone.now())
     assert history.latest_by_type(states, totals)["temperature"].value == 25.0
+
+
+# -- over HTTP ------------------------------------------------------------------------------------------
+def test_history_names_every_bound_that_it_applied(cast: SimpleNamespace, vera: APIClient) -> None:
+    record(cast.temperature, 20.0, 21.0, 22.0, anomaly_details={"z": 4.2}, is_anomaly=True)
+    answer = vera.get("/api/v1/sensors/history", {"sensor_type": "temp", "limit": 2, "anomalies_only": "true"}).json()
+    assert [reading["value"] for reading in answer["readings"]] == [22.0, 21.0]
+    assert answer["readings"][0].keys() == READING_FIELDS
+    assert answer["readings"][0]["anomaly_details"] == {"z": 4.2}
+    assert answer["total_count"] == 2
+    assert answer["filters_applied"] == {
+        "sensor_id": [],
+        "sensor_type": "temp",
+        "device": None,
+        "status": ["pending", "validated", "archived"],
+        "anomalies_only": True,
+        "start": None,
+        "end": None,
+        "min_value": None,
+        "max_value": None,
+        "limit": 2,
+    }
+
+
+def test_history_answers_a_hundred_readings_unless_told_otherwise(cast: SimpleNamespace, vera: APIClient) -> None:
+    record(cast.temperature, *range(120))
+    answer = vera.get("/api/v1/sensors/history").json()
+    assert (answer["total_count"], answer["filters_applied"]["limit"]) == (100, 100)
+    assert vera.get("/api/v1/sensors/history?limit=1001").status_code == 400
+
+
+def test_a_sensor_is_named_by_its_id_or_its_key(cast: SimpleNamespace, vera: APIClient) -> None:
+    other = add_sensor(cast.boiler, "attic")
+    numbered = add_sensor(cast.boiler, str(other.pk))
+    record(cast.temperature, 1.0)
+    record(other, 2.0, start=NOON + MINUTE)
+    record(numbered, 3.0, start=NOON + 2 * MINUTE)
+    ask = "/api/v1/sensors/history?sensor_id="
+    assert values(vera.get(f"{ask}{cast.temperature.pk}")) == [1.0]
+    assert values(vera.get(f"{ask}attic")) == [2.0]
+    assert values(vera.get(f"{ask}{other.pk}")) == [2.0]  # a number is an id, not the key that looks like it
+    assert values(vera.get(f"{ask}attic&sensor_id=temperature")) == [2.0, 1.0]
+    assert values(vera.get(f"{ask}nobody")) == values(vera.get(f"{ask}{'9' * 50}")) == []
+
+
+def test_other_names_of_a_sensor_type_are_understood(cast: SimpleNamespace, vera: APIClient) -> None:
+    record(add_sensor(cast.boiler, "lamp", "light", "lux"), 300.0)
+    assert values(vera.get("/api/v1/sensors/history?sensor_type=luminosity")) == [300.0]
+    assert values(vera.get("/api/v1/sensors/history?sensor_type=nonsense")) == []
+
+
+def test_a_chart_of_few_readings_shows_them_as_they_are(cast: SimpleNamespace, vera: APIClient) -> None:
+    record(cast.temperature, 20.0, 22.5)
+    asked = {"sensor_id": cast.temperature.pk, "start": at(NOON), "end": at(NOON + 60 * MINUTE), "points": 600}
+    answer = vera.get("/api/v1/sensors/history", asked).json()
+    noon = int(NOON.timestamp() * 1000)
+    assert answer["series"] == [
+        {
+            "sensor_id": cast.temperature.pk,
+            "sensor_key": "temperature",
+            "unit": "celsius",
+            "unit_symbol": "°C",
+            "resolution_seconds": 0,
+            "times": [noon, noon + 60_000],
+            "min": [20.0, 22.5],
+            "max": [20.0, 22.5],
+            "avg": [20.0, 22.5],
+        }
+    ]
+    assert (answer["resolution_seconds"], answer["total_count"]) == (0, 2)
+    assert answer["filters_applied"]["end"] == "2026-03-01T13:00:00.000Z"
+    assert answer["filters_applied"]["points"] == 600
+
+
+def test_a_chart_of_many_readings_keeps_its_spikes(cast: SimpleNamespace, vera: APIClient) -> None:
+    record(cast.temperature, *([20.0] * 500), -40.0, *([20.0] * 499), every=timedelta(seconds=10))
+    quiet = add_sensor(cast.boiler, "quiet")
+    record(quiet, 1.0)
+    record(cast.temperature, 900.0, start=NOON + timedelta(seconds=5), status=Status.INVALID)
+    ask = f"/api/v1/sensors/history?sensor_id={cast.temperature.pk}&sensor_id=quiet&points=50"
+    answer = vera.get(f"{ask}&start={at(NOON)}&end={at(NOON + timedelta(seconds=10_000))}").json()
+    series = {one["sensor_key"]: one for one in answer["series"]}
+    long = series["temperature"]
+    assert len(long["times"]) <= 50
+    assert (min(long["min"]), max(long["max"])) == (-40.0, 20.0)
+    assert all(time % 300_000 == 0 for time in long["times"])
+    assert (long["resolution_seconds"], series["quiet"]["resolution_seconds"]) == (300, 0)
+    assert (answer["resolution_seconds"], answer["total_count"]) == (300, 1001)
+
+
+def test_a_chart_shows_the_last_day_by_default_and_says_so(cast: SimpleNamespace, vera: APIClient) -> None:
+    record(cast.temperature, 1.0, start=timezone.now() - timedelta(hours=25))
+    record(cast.temperature, 2.0, start=timezone.now() - timedelta(hours=1))
+    answer = vera.get("/api/v1/sensors/history?points=100&sensor_id=temperature").json()
+    assert answer["series"][0]["avg"] == [2.0]
+    assert answer["filters_applied"]["start"] < answer["filters_applied"]["end"]
+
+
+def test_a_chart_of_a_sensor_without_readings_is_an_empty_series(cast: SimpleNamespace, vera: APIClient) -> None:
+    answer = vera.get("/api/v1/sensors/history?points=100&sensor_id=temperature").json()
+    assert answer["series"][0]["times"] == []
+
+
+def test_a_chart_takes_fifty_sensors_at_most(cast: SimpleNamespace, vera: APIClient) -> None:
+    for number in range(50):
+        add_sensor(cast.boiler, f"s{number}")
+    assert vera.get("/api/v1/sensors/history?points=10").status_code == 400
+    assert vera.get("/api/v1/sensors/history?points=10&sensor_id=s1").status_code == 200
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 5e-324])
+def test_values_at_the_edge_of_doubles_do_not_break_a_chart(
+    value: float, cast: SimpleNamespace, vera: APIClient
+) -> None:
+    record(cast.temperature, *([value] * 30), 1e308, start=timezone.now() - 60 * MINUTE)
+    assert vera.get("/api/v1/sensors/history?points=2").status_code == 200
+    assert vera.get(of_device(cast.boiler, "/stats")).json()["sensors"][0]["max"] == 1e308

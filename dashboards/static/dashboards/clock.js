@@ -2,8 +2,15 @@
 
 import { age } from "./figures.js";
 
-const rendered = Number(document.querySelector("[data-now]")?.dataset.now) * 1000;
-const ahead = Math.abs(rendered - Date.now()) > 60_000 ? rendered - Date.now() : 0; // a page kept by the browser is not a wrong clock
+const TOLERATED_MS = 2000;
+
+let ahead = 0;
+
+/** Each live frame says what time it is at the server. */
+export function serverSays(time) {
+  const difference = Date.parse(time) - Date.now();
+  if (Number.isFinite(difference)) ahead = Math.abs(difference) > TOLERATED_MS ? difference : 0;
+}
 
 /** Milliseconds since 1970. */
 export function now() {

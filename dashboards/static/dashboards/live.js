@@ -1,8 +1,9 @@
 // Streams of live frames: they come back by themselves, notice what they missed, and say how they are.
 
+import { badge } from "./badges.js";
+import { serverSays } from "./clock.js";
 import { age } from "./figures.js";
 import { refresh } from "./parts.js";
-import { badge } from "./badges.js";
 
 const SHORTEST_MS = 1000;
 const LONGEST_MS = 30_000;
@@ -39,6 +40,7 @@ class Stream {
 
   received(frame) {
     this.heardAt = Date.now();
+    serverSays(frame.timestamp);
     if (frame.type === "connection_established") return this.established();
     if (frame.seq === undefined) return;
     if (frame.seq !== this.seq + 1) reread();
@@ -85,7 +87,7 @@ function reread() {
 }
 
 function retry() {
-  for (const stream of streams) if (!stream.isLive) stream.open();
+  for (const stream of streams) if (!stream.socket) stream.open();
 }
 
 function showConnection() {

@@ -3,14 +3,15 @@
 import { send, showProblem } from "./api.js";
 import "./clock.js";
 
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 document.querySelector("[data-theme-toggle]")?.addEventListener("click", () => {
   const root = document.documentElement;
-  const isDark = getComputedStyle(root).getPropertyValue("--is-dark").trim() === "1";
-  root.dataset.theme = isDark ? "light" : "dark";
+  const shown = root.dataset.theme || (prefersDark.matches ? "dark" : "light");
+  root.dataset.theme = shown === "dark" ? "light" : "dark";
   localStorage.setItem("theme", root.dataset.theme);
   document.dispatchEvent(new Event("themechange"));
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new Event("themechange")));
+prefersDark.addEventListener("change", () => document.dispatchEvent(new Event("themechange")));
 
 const menu = document.querySelector(".menu");
 document.addEventListener("click", ({ target }) => menu && !menu.contains(target) && menu.removeAttribute("open"));

@@ -4,18 +4,22 @@
 import { tick } from "./clock.js";
 import { keepNewer } from "./readings.js";
 
+const GATHER_MS = 150; // what happens together is read together
 const REST_MS = 1000; // at most one request in this time, however much happens
 
-let pending = null;
+let timer = null;
+let readAt = -Infinity;
 
 /** Read the page again soon; calls that come close together share one request. */
 export function refresh() {
-  pending ??= new Promise((resolve) => setTimeout(resolve, REST_MS * Math.random())).then(async () => {
-    pending = null;
-    const fresh = await fetchPage();
-    if (fresh) replaceParts(fresh);
-  });
-  return pending;
+  timer ??= setTimeout(readAgain, Math.max(GATHER_MS, readAt + REST_MS - performance.now()));
+}
+
+async function readAgain() {
+  timer = null;
+  readAt = performance.now();
+  const fresh = await fetchPage();
+  if (fresh) replaceParts(fresh);
 }
 
 /** This page as the server draws it now; null when it cannot be had. */

@@ -1,0 +1,25 @@
+"""Who asks for readings in these tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from accounts.permissions import Actor
+
+
+@pytest.fixture
+def vera(cast: SimpleNamespace, api_of: Callable[[User | None], APIClient]) -> APIClient:
+    return api_of(cast.vera)
+
+
+@pytest.fixture
+def as_boiler(cast: SimpleNamespace) -> APIClient:
+    """The boiler itself, as its key authenticates it."""
+    client = APIClient()
+    client.force_authenticate(Actor(organization_id=cast.acme.pk, device_id=cast.boiler.pk))
+    return client
