@@ -18,9 +18,9 @@ CODE = $(ROOMS) conftest.py manage.py
 TEST_SECRETS = SECRET_KEY=$${SECRET_KEY:-of-the-tests-only-of-the-tests-only} \
 	JWT_SIGNING_KEY=$${JWT_SIGNING_KEY:-of-the-tests-only-of-the-tests-only}
 # a web process as it runs on a public server
-PRODUCTION = env -u DEBUG VAR_DIR=var/check HTTPS=1 ALLOWED_HOSTS=iot.example.org DATABASE_URL=postgres://db/iot \
-	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') JWT_SIGNING_KEY=$(EXAMPLE_KEY)
-EXAMPLE_KEY = 0123456789-0123456789-0123456789-0123456789
+PRODUCTION = DEBUG=0 HTTPS=1 ALLOWED_HOSTS=iot.example.org DATABASE_URL=postgres://db/iot REDIS_URL=redis://redis \
+	MQTT_URL=mqtt://mosquitto SECRET_KEY=$(RANDOM) JWT_SIGNING_KEY=$(RANDOM)
+RANDOM = $$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')
 ADVISORIES = https://api.osv.dev/v1/vulns/PYSEC-2024-28
 
 .PHONY: help run password send test test-postgres test-services check format env vendor clean
@@ -34,8 +34,8 @@ help: ## List what make can do
 run: ready ## Start the platform (LAN=1 opens it to the network, DEMO=0 starts empty, PORT=8000)
 	@exec $(BIN)/python manage.py serve
 
-password: ready ## Give the owner a new password (ADMIN_EMAIL names another person)
-	@$(BIN)/python manage.py password
+password: ready ## Give the owner a new password, or WHO=name somebody else
+	@$(BIN)/python manage.py password $(WHO)
 
 send: ready ## Send one reading to the running platform, with a real device key over MQTT
 	@$(BIN)/python manage.py send
@@ -78,7 +78,7 @@ check-types: .venv/development
 
 check-imports: .venv/development
 	@echo '-- import order'
-	@$(BIN)/lint-imports --no-cache > var/imports || { cat var/imports; exit 1; }
+	@answer="$$($(BIN)/lint-imports --no-cache)" || { echo "$$answer"; exit 1; }
 
 check-migrations: .venv/development
 	@echo '-- migrations'
@@ -128,7 +128,6 @@ ready: .venv/packages static/vendor/.copied
 .venv/development: requirements-dev.txt .venv/packages
 	@echo 'Installing tools for tests and checks (once, about a minute)'
 	@$(PIP) --requirement requirements-dev.txt
-	@mkdir -p var
 	@touch $@
 
 vendor: static/vendor/.copied ## Fetch the browser libraries again after package.json changed

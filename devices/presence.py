@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, QuerySet, Value
+from django.db.models import DateTimeField, DurationField, ExpressionWrapper, IntegerField, QuerySet, Value
+from django.db.models.functions import Cast
 
 from accounts.live import Event
 from devices.live import status_event
@@ -88,13 +89,12 @@ def _write(states: list[DeviceState]) -> None:
 
 
 def _overdue(now: datetime) -> QuerySet[DeviceState]:
-    patience = ExpressionWrapper(
-        F("device__reading_interval_seconds") * Value(timedelta(seconds=3)), output_field=DurationField()
-    )
-    latest = ExpressionWrapper(Value(now) - patience, output_field=DateTimeField())
-    return DeviceState.objects.filter(status=Status.ONLINE, last_seen_at__lt=now - SILENCE).filter(
-        last_seen_at__lt=latest
-    )
+    """Silent for three intervals; the cast is for SQLite, which multiplies no other integers with durations."""
+    interval = Cast("device__reading_interval_seconds", IntegerField())
+    patience = ExpressionWrapper(interval * Value(timedelta(seconds=3)), DurationField())
+    heard_since = ExpressionWrapper(Value(now) - patience, DateTimeField())
+    online = DeviceState.objects.filter(status=Status.ONLINE, last_seen_at__lt=now - SILENCE)
+    return online.filter(last_seen_at__lt=heard_since)
 
 
 @transaction.atomic

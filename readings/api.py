@@ -59,7 +59,6 @@ from readings.serializers import (
     example,
 )
 
-
 Move = Callable[[Collection[int], QuerySet[Reading]], Review]
 
 

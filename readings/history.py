@@ -131,8 +131,8 @@ def _newest_of_each(sensor_ids: list[int], condition: Q, limit: int) -> list[Rea
     """
     one = Reading.objects.filter(sensor=0).filter(condition).order_by("-time")[:limit]
     sql, (_, *params) = one.query.sql_with_params()  # the sensor's place is the first
-    parts = " UNION ALL ".join([f"SELECT * FROM ({sql}) AS part"] * len(sensor_ids))  # nosec B608
-    statement = f"SELECT * FROM ({parts}) AS parts ORDER BY time DESC, id DESC LIMIT {limit:d}"  # nosec B608
+    parts = " UNION ALL ".join([f"SELECT * FROM ({sql}) AS part"] * len(sensor_ids))  # noqa: S608
+    statement = f"SELECT * FROM ({parts}) AS parts ORDER BY time DESC, id DESC LIMIT {limit:d}"  # noqa: S608
     return list(Reading.objects.raw(statement, [value for id in sensor_ids for value in (id, *params)]))
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -115,8 +116,9 @@ class Platform:
                 raise AssertionError(f"waited for {what}; ended: {dead or 'none'}\n{logs}")
             time.sleep(0.1)
 
+    @cache
     def api(self) -> httpx.Client:
-        """An API client that is signed in as the owner."""
+        """The API client of the owner, signed in once: hashing a password takes its time."""
         client = httpx.Client(base_url=f"{self.url}/api/v1", timeout=10)
         answer = client.post("/auth/login", json={"email": EMAIL, "password": PASSWORD}).raise_for_status().json()
         client.headers["Authorization"] = f"Bearer {answer['access_token']}"

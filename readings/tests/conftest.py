@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 from rest_framework.test import APIClient
 
-from accounts.models import User
 from accounts.permissions import Actor
+from readings.tests.records import ApiOf
 
 
 @pytest.fixture
-def vera(cast: SimpleNamespace, api_of: Callable[[User | None], APIClient]) -> APIClient:
+def vera(cast: SimpleNamespace, api_of: ApiOf) -> APIClient:
     return api_of(cast.vera)
 
 

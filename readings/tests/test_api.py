@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -11,42 +10,11 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts.models import User
-from accounts.permissions import Actor
 from devices.models import Device
-from readings.models import Origin, Protocol, Reading, Reason, Rejection, SensorState, Status
-from readings.tests.records import MINUTE, NOON, add_sensor, at, record
+from readings.models import Origin, Protocol, Reading, Reason, Rejection, Status
+from readings.tests.records import MINUTE, NOON, READING_FIELDS, ApiOf, add_sensor, at, of_device, record, values
 
-ApiOf = Callable[[User | None], APIClient]
-
-READING_FIELDS = {
-    *("id", "timestamp", "sensor_type", "sensor_id", "sensor_key", "device", "value", "unit", "unit_symbol"),
-    *("origin", "protocol", "status", "anomaly", "anomaly_details", "reading_count", "created_at"),
-}
-
-
-@pytest.fixture
-def vera(cast: SimpleNamespace, api_of: ApiOf) -> APIClient:
-    return api_of(cast.vera)
-
-
-@pytest.fixture
-def as_boiler(cast: SimpleNamespace) -> APIClient:
-    """The boiler itself, as its key authenticates it."""
-    client = APIClient()
-    client.force_authenticate(Actor(organization_id=cast.acme.pk, device_id=cast.boiler.pk))
-    return client
-
-
-def values(answer: Any) -> list[float]:
-    return [reading["value"] for reading in answer.json().get("results", answer.json().get("readings"))]
-
-
-def of_device(device: Device, what: str = "") -> str:
-    return f"/api/v1/devices/{device.uuid}/readings{what}"
-
-
-# -- who may ask ----------------------------------------------------------------------------------------------
+# -- who may ask -----------------------------------------------------------------------------------------------
 ENDPOINTS = ("sensors/latest", "sensors/history", "sensors/stats", "readings", "devices/{}/readings")
 
 
@@ -91,7 +59,7 @@ def test_readings_of_a_deleted_device_are_gone_at_once(cast: SimpleNamespace, ve
     assert vera.get("/api/v1/sensors/latest").json() == {"total_readings": 0}
 
 
-# -- the present ----------------------------------------------------------------------------------------------
+# -- the present -----------------------------------------------------------------------------------------------
 def test_latest_answers_the_newest_reading_of_each_type(cast: SimpleNamespace, vera: APIClient) -> None:
     humidity = add_sensor(cast.boiler, "damp", "humidity", "percentage")
     attic = add_sensor(cast.boiler, "attic")
@@ -160,176 +128,7 @@ def test_the_latest_of_a_device_is_one_reading_a_sensor(cast: SimpleNamespace, v
     assert answer["total_readings"] == 3
 
 
-# -- history --------------------------------------------------------------------------------------------------
-def test_history_names_every_bound_that_it_applied(cast: SimpleNamespace, vera: APIClient) -> None:
-    record(cast.temperature, 20.0, 21.0, 22.0, anomaly_details={"z": 4.2}, is_anomaly=True)
-    answer = vera.get("/api/v1/sensors/history", {"sensor_type": "temp", "limit": 2, "anomalies_only": "true"}).json()
-    assert [reading["value"] for reading in answer["readings"]] == [22.0, 21.0]
-    assert answer["readings"][0].keys() == READING_FIELDS
-    assert answer["readings"][0]["anomaly_details"] == {"z": 4.2}
-    assert answer["total_count"] == 2
-    assert answer["filters_applied"] == {
-        "sensor_id": [],
-        "sensor_type": "temp",
-        "device": None,
-        "status": ["pending", "validated", "archived"],
-        "anomalies_only": True,
-        "start": None,
-        "end": None,
-        "min_value": None,
-        "max_value": None,
-        "limit": 2,
-    }
-
-
-def test_history_answers_a_hundred_readings_unless_told_otherwise(cast: SimpleNamespace, vera: APIClient) -> None:
-    record(cast.temperature, *range(120))
-    answer = vera.get("/api/v1/sensors/history").json()
-    assert (answer["total_count"], answer["filters_applied"]["limit"]) == (100, 100)
-    assert vera.get("/api/v1/sensors/history?limit=1001").status_code == 400
-
-
-def test_a_sensor_is_named_by_its_id_or_its_key(cast: SimpleNamespace, vera: APIClient) -> None:
-    other = add_sensor(cast.boiler, "attic")
-    numbered = add_sensor(cast.boiler, str(other.pk))
-    record(cast.temperature, 1.0)
-    record(other, 2.0, start=NOON + MINUTE)
-    record(numbered, 3.0, start=NOON + 2 * MINUTE)
-    ask = "/api/v1/sensors/history?sensor_id="
-    assert values(vera.get(f"{ask}{cast.temperature.pk}")) == [1.0]
-    assert values(vera.get(f"{ask}attic")) == [2.0]
-    assert values(vera.get(f"{ask}{other.pk}")) == [2.0]  # a number is an id, not the key that looks like it
-    assert values(vera.get(f"{ask}attic&sensor_id=temperature")) == [2.0, 1.0]
-    assert values(vera.get(f"{ask}nobody")) == values(vera.get(f"{ask}{'9' * 50}")) == []
-
-
-def test_other_names_of_a_sensor_type_are_understood(cast: SimpleNamespace, vera: APIClient) -> None:
-    record(add_sensor(cast.boiler, "lamp", "light", "lux"), 300.0)
-    assert values(vera.get("/api/v1/sensors/history?sensor_type=luminosity")) == [300.0]
-    assert values(vera.get("/api/v1/sensors/history?sensor_type=nonsense")) == []
-
-
-def test_a_chart_of_few_readings_shows_them_as_they_are(cast: SimpleNamespace, vera: APIClient) -> None:
-    record(cast.temperature, 20.0, 22.5)
-    asked = {"sensor_id": cast.temperature.pk, "start": at(NOON), "end": at(NOON + 60 * MINUTE), "points": 600}
-    answer = vera.get("/api/v1/sensors/history", asked).json()
-    noon = int(NOON.timestamp() * 1000)
-    assert answer["series"] == [
-        {
-            "sensor_id": cast.temperature.pk,
-            "sensor_key": "temperature",
-            "unit": "celsius",
-            "unit_symbol": "°C",
-            "resolution_seconds": 0,
-            "times": [noon, noon + 60_000],
-            "min": [20.0, 22.5],
-            "max": [20.0, 22.5],
-            "avg": [20.0, 22.5],
-        }
-    ]
-    assert (answer["resolution_seconds"], answer["total_count"]) == (0, 2)
-    assert answer["filters_applied"]["end"] == "2026-03-01T13:00:00.000Z"
-    assert answer["filters_applied"]["points"] == 600
-
-
-def test_a_chart_of_many_readings_keeps_its_spikes(cast: SimpleNamespace, vera: APIClient) -> None:
-    record(cast.temperature, *([20.0] * 500), -40.0, *([20.0] * 499), every=timedelta(seconds=10))
-    quiet = add_sensor(cast.boiler, "quiet")
-    record(quiet, 1.0)
-    record(cast.temperature, 900.0, start=NOON + timedelta(seconds=5), status=Status.INVALID)
-    ask = f"/api/v1/sensors/history?sensor_id={cast.temperature.pk}&sensor_id=quiet&points=50"
-    answer = vera.get(f"{ask}&start={at(NOON)}&end={at(NOON + timedelta(seconds=10_000))}").json()
-    series = {one["sensor_key"]: one for one in answer["series"]}
-    long = series["temperature"]
-    assert len(long["times"]) <= 50
-    assert (min(long["min"]), max(long["max"])) == (-40.0, 20.0)
-    assert all(time % 300_000 == 0 for time in long["times"])
-    assert (long["resolution_seconds"], series["quiet"]["resolution_seconds"]) == (300, 0)
-    assert (answer["resolution_seconds"], answer["total_count"]) == (300, 1001)
-
-
-def test_a_chart_shows_the_last_day_by_default_and_says_so(cast: SimpleNamespace, vera: APIClient) -> None:
-    record(cast.temperature, 1.0, start=timezone.now() - timedelta(hours=25))
-    record(cast.temperature, 2.0, start=timezone.now() - timedelta(hours=1))
-    answer = vera.get("/api/v1/sensors/history?points=100&sensor_id=temperature").json()
-    assert answer["series"][0]["avg"] == [2.0]
-    assert answer["filters_applied"]["start"] < answer["filters_applied"]["end"]
-
-
-def test_a_chart_of_a_sensor_without_readings_is_an_empty_series(cast: SimpleNamespace, vera: APIClient) -> None:
-    answer = vera.get("/api/v1/sensors/history?points=100&sensor_id=temperature").json()
-    assert answer["series"][0]["times"] == []
-
-
-def test_a_chart_takes_fifty_sensors_at_most(cast: SimpleNamespace, vera: APIClient) -> None:
-    for number in range(50):
-        add_sensor(cast.boiler, f"s{number}")
-    assert vera.get("/api/v1/sensors/history?points=10").status_code == 400
-    assert vera.get("/api/v1/sensors/history?points=10&sensor_id=s1").status_code == 200
-
-
-@pytest.mark.parametrize("value", [1e308, -1e308, 5e-324])
-def test_values_at_the_edge_of_doubles_do_not_break_a_chart(
-    value: float, cast: SimpleNamespace, vera: APIClient
-) -> None:
-    record(cast.temperature, *([value] * 30), 1e308, start=timezone.now() - 60 * MINUTE)
-    assert vera.get("/api/v1/sensors/history?points=2").status_code == 200
-    assert vera.get(of_device(cast.boiler, "/stats")).json()["sensors"][0]["max"] == 1e308
-
-
-# -- windows and bad questions --------------------------------------------------------------------------------
-@pytest.mark.parametrize("path", ["readings", "sensors/history", "devices/{}/readings", "devices/{}/readings/stats"])
-@pytest.mark.parametrize(
-    "query",
-    [
-        "start=2026-03-01T12:00:00",
-        "start=2026-03-01",
-        "end=yesterday",
-        "start=0001-01-01T00:00:00Z",
-        "end=9999-12-31T23:59:59Z",
-        "start=2026-03-02T00:00:00Z&end=2026-03-01T00:00:00Z",
-        "start=2026-03-01T00:00:00Z&end=2026-03-01T00:00:00Z",
-        "min_value=nan",
-        "max_value=1e400",
-        "min_value=low",
-        "status=wrong",
-        "anomalies_only=perhaps",
-        f"sensor_id={'x' * 51}",
-        "&".join(f"sensor_id={number}" for number in range(51)),
-        "end=" + "9" * 5000,
-    ],
-)
-def test_a_question_that_makes_no_sense_is_refused(
-    path: str, query: str, cast: SimpleNamespace, vera: APIClient
-) -> None:
-    answer = vera.get(f"/api/v1/{path.format(cast.boiler.uuid)}?{query}")
-    assert answer.status_code == 400
-    assert answer.json()["type"] == "validation_error"
-
-
-@pytest.mark.parametrize("query", ["points=1", "points=5001", "points=many", "limit=0", "limit=-1", "device=7"])
-def test_a_chart_with_impossible_bounds_is_refused(query: str, vera: APIClient) -> None:
-    assert vera.get(f"/api/v1/sensors/history?{query}").status_code == 400
-
-
-def test_a_window_of_a_hundred_years_is_refused_where_it_would_be_folded(
-    cast: SimpleNamespace, vera: APIClient
-) -> None:
-    century = "start=1950-01-01T00:00:00Z&end=2050-01-01T00:00:00Z"
-    assert vera.get(f"/api/v1/sensors/history?points=5000&{century}").status_code == 400
-    assert vera.get(f"{of_device(cast.boiler, '/stats')}?{century}").status_code == 400
-    assert vera.get(f"/api/v1/readings?{century}").status_code == 200
-
-
-@pytest.mark.parametrize(
-    "start", ["2026-03-01T13:01:00+01:00", "2026-03-01T13:01:00%2B01:00", "1772366460", "1772366460000"]
-)
-def test_a_time_may_be_given_in_any_zone_or_as_epoch(start: str, cast: SimpleNamespace, vera: APIClient) -> None:
-    record(cast.temperature, 1.0, 2.0, 3.0)
-    assert values(vera.get(f"/api/v1/readings?start={start}")) == [3.0, 2.0]
-
-
-# -- lists ----------------------------------------------------------------------------------------------------
+# -- lists and single readings ---------------------------------------------------------------------------------
 def pages(client: APIClient, url: str | None) -> list[list[float]]:
     found = []
     while url is not None:
@@ -375,27 +174,6 @@ def test_a_list_keeps_its_filters_from_page_to_page(cast: SimpleNamespace, vera:
     record(add_sensor(cast.boiler, "attic"), *range(10))
     ask = f"/api/v1/readings?limit=2&sensor_id=attic&min_value=3&max_value=7&start={at(NOON + 4 * MINUTE)}"
     assert pages(vera, ask) == [[7.0, 6.0], [5.0, 4.0]]
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "cursor=garbage",
-        "cursor=1_2_3",
-        "cursor=-1_5",
-        f"cursor={'9' * 18}_1",
-        f"cursor=1_{'9' * 19}",
-        "page=0",
-        "page=2",
-    ],
-)
-def test_a_cursor_of_ones_own_making_and_page_numbers_are_refused(query: str, vera: APIClient) -> None:
-    assert vera.get(f"/api/v1/readings?{query}").status_code == 400
-
-
-@pytest.mark.parametrize("limit", ["0", "501", "1000000000", "x"])
-def test_a_page_has_one_to_five_hundred_readings(limit: str, vera: APIClient) -> None:
-    assert vera.get(f"/api/v1/readings?limit={limit}").status_code == 400
 
 
 def test_invalid_readings_are_shown_only_when_asked_for(cast: SimpleNamespace, vera: APIClient) -> None:
@@ -456,7 +234,6 @@ def test_device_statistics_cover_the_last_day_by_default(cast: SimpleNamespace, 
     assert answer["filters_applied"]["start"] is not None
 
 
-# -- single readings and their review -------------------------------------------------------------------------
 def test_a_reading_has_all_its_fields(cast: SimpleNamespace, vera: APIClient) -> None:
     reading = record(
         cast.temperature,
@@ -478,65 +255,7 @@ def test_an_id_that_is_none_is_not_found(pk: str, vera: APIClient) -> None:
     assert vera.get(f"/api/v1/readings/{pk}").status_code == 404
 
 
-@pytest.mark.parametrize("method", ["put", "post"])
-def test_an_operator_validates_and_archives(method: str, cast: SimpleNamespace, api_of: ApiOf) -> None:
-    reading = record(cast.temperature, 21.5)[0]
-    ask = getattr(api_of(cast.olga), method)
-    assert ask(f"/api/v1/readings/{reading.pk}/validate").json()["status"] == "validated"
-    assert ask(f"/api/v1/readings/{reading.pk}/validate").json()["status"] == "validated"
-    assert ask(f"/api/v1/readings/{reading.pk}/archive").json()["status"] == "archived"
-    assert ask(f"/api/v1/readings/{reading.pk}/validate").status_code == 409
-    state = SensorState.objects.get(pk=cast.temperature.pk)
-    assert (state.pending_count, state.validated_count, state.archived_count) == (0, 0, 1)
-
-
-def test_an_invalid_reading_cannot_be_validated_or_archived(cast: SimpleNamespace, api_of: ApiOf) -> None:
-    reading = record(cast.temperature, 21.5, status=Status.INVALID)[0]
-    for step in ("validate", "archive"):
-        answer = api_of(cast.olga).put(f"/api/v1/readings/{reading.pk}/{step}")
-        assert answer.status_code == 409
-        assert answer.json()["errors"][0]["code"] == "conflict"
-
-
-@pytest.mark.parametrize("step", ["validate", "archive"])
-def test_readings_are_reviewed_in_bulk(step: str, cast: SimpleNamespace, api_of: ApiOf) -> None:
-    ours = [reading.pk for reading in record(cast.temperature, 1.0, 2.0)]
-    theirs = record(cast.their_temperature, 3.0)[0].pk
-    answer = api_of(cast.olga).post(f"/api/v1/readings/{step}", {"ids": [*ours, theirs]})
-    assert answer.json() == {"changed": 2, "not_found": [theirs], "refused": []}
-    assert Reading.objects.get(pk=theirs).status == Status.PENDING
-
-
-@pytest.mark.parametrize(
-    "body", [{}, {"ids": []}, {"ids": ["x"]}, {"ids": [0]}, {"ids": [2**63]}, {"ids": [1] * 1001}, []]
-)
-def test_a_bulk_review_without_sane_ids_is_refused(body: Any, cast: SimpleNamespace, api_of: ApiOf) -> None:
-    assert api_of(cast.olga).post("/api/v1/readings/validate", body).status_code == 400
-
-
-def test_review_and_removal_need_their_role(cast: SimpleNamespace, api_of: ApiOf, as_boiler: APIClient) -> None:
-    reading = record(cast.temperature, 21.5)[0]
-    url = f"/api/v1/readings/{reading.pk}"
-    for client, expected in ((api_of(cast.vera), 403), (as_boiler, 403), (api_of(cast.mallory), 404)):
-        assert client.post(f"{url}/validate").status_code == expected
-        assert client.put(f"{url}/archive").status_code == expected
-        assert client.delete(url).status_code == expected
-    for client in (api_of(cast.vera), as_boiler):
-        assert client.post("/api/v1/readings/validate", {"ids": [reading.pk]}).status_code == 403
-    assert api_of(cast.olga).delete(url).status_code == 403
-    assert Reading.objects.get(pk=reading.pk).status == Status.PENDING
-
-
-def test_an_admin_deletes_a_reading_and_the_counts_follow(cast: SimpleNamespace, api_of: ApiOf) -> None:
-    first, second = record(cast.temperature, 1.0, 2.0)
-    adam = api_of(cast.adam)
-    assert adam.delete(f"/api/v1/readings/{second.pk}").status_code == 204
-    assert adam.get(f"/api/v1/readings/{second.pk}").status_code == 404
-    answer = adam.get("/api/v1/sensors/latest").json()
-    assert (answer["total_readings"], answer["temperature"]["id"]) == (1, first.pk)
-
-
-# -- refusals -------------------------------------------------------------------------------------------------
+# -- refusals --------------------------------------------------------------------------------------------------
 @pytest.fixture
 def refused(cast: SimpleNamespace) -> Rejection:
     def reject(device: Device, reason: Reason, payload: bytes) -> Rejection:

@@ -1,4 +1,4 @@
-"""Validate, archive and remove, and the counts of sensors that must follow."""
+"""Validate, archive and remove, in the database and over HTTP, and the counts of sensors that must follow."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rest_framework.test import APIClient
 
 from accounts.permissions import actor_for
 from devices.models import Sensor
 from readings import review
 from readings.models import Reading, SensorState, Status
-from readings.tests.records import MINUTE, NOON, add_sensor, record
+from readings.tests.records import MINUTE, NOON, ApiOf, add_sensor, record
 
 EVERYTHING = Reading.objects.all
 
@@ -131,3 +132,62 @@ def test_removing_readings_of_every_status_keeps_every_count_right(cast: SimpleN
     for reading in mixed[:3]:
         review.remove([reading.pk], EVERYTHING())
         assert counts_of(cast.temperature) == counted(cast.temperature)
+
+
+# -- over HTTP -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method", ["put", "post"])
+def test_an_operator_validates_and_archives(method: str, cast: SimpleNamespace, api_of: ApiOf) -> None:
+    reading = record(cast.temperature, 21.5)[0]
+    ask = getattr(api_of(cast.olga), method)
+    assert ask(f"/api/v1/readings/{reading.pk}/validate").json()["status"] == "validated"
+    assert ask(f"/api/v1/readings/{reading.pk}/validate").json()["status"] == "validated"
+    assert ask(f"/api/v1/readings/{reading.pk}/archive").json()["status"] == "archived"
+    assert ask(f"/api/v1/readings/{reading.pk}/validate").status_code == 409
+    state = SensorState.objects.get(pk=cast.temperature.pk)
+    assert (state.pending_count, state.validated_count, state.archived_count) == (0, 0, 1)
+
+
+def test_an_invalid_reading_cannot_be_validated_or_archived(cast: SimpleNamespace, api_of: ApiOf) -> None:
+    reading = record(cast.temperature, 21.5, status=Status.INVALID)[0]
+    for step in ("validate", "archive"):
+        answer = api_of(cast.olga).put(f"/api/v1/readings/{reading.pk}/{step}")
+        assert answer.status_code == 409
+        assert answer.json()["errors"][0]["code"] == "conflict"
+
+
+@pytest.mark.parametrize("step", ["validate", "archive"])
+def test_readings_are_reviewed_in_bulk(step: str, cast: SimpleNamespace, api_of: ApiOf) -> None:
+    ours = [reading.pk for reading in record(cast.temperature, 1.0, 2.0)]
+    theirs = record(cast.their_temperature, 3.0)[0].pk
+    answer = api_of(cast.olga).post(f"/api/v1/readings/{step}", {"ids": [*ours, theirs]})
+    assert answer.json() == {"changed": 2, "not_found": [theirs], "refused": []}
+    assert Reading.objects.get(pk=theirs).status == Status.PENDING
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"ids": []}, {"ids": ["x"]}, {"ids": [0]}, {"ids": [2**63]}, {"ids": [1] * 1001}, []]
+)
+def test_a_bulk_review_without_sane_ids_is_refused(body: Any, cast: SimpleNamespace, api_of: ApiOf) -> None:
+    assert api_of(cast.olga).post("/api/v1/readings/validate", body).status_code == 400
+
+
+def test_review_and_removal_need_their_role(cast: SimpleNamespace, api_of: ApiOf, as_boiler: APIClient) -> None:
+    reading = record(cast.temperature, 21.5)[0]
+    url = f"/api/v1/readings/{reading.pk}"
+    for client, expected in ((api_of(cast.vera), 403), (as_boiler, 403), (api_of(cast.mallory), 404)):
+        assert client.post(f"{url}/validate").status_code == expected
+        assert client.put(f"{url}/archive").status_code == expected
+        assert client.delete(url).status_code == expected
+    for client in (api_of(cast.vera), as_boiler):
+        assert client.post("/api/v1/readings/validate", {"ids": [reading.pk]}).status_code == 403
+    assert api_of(cast.olga).delete(url).status_code == 403
+    assert Reading.objects.get(pk=reading.pk).status == Status.PENDING
+
+
+def test_an_admin_deletes_a_reading_and_the_counts_follow(cast: SimpleNamespace, api_of: ApiOf) -> None:
+    first, second = record(cast.temperature, 1.0, 2.0)
+    adam = api_of(cast.adam)
+    assert adam.delete(f"/api/v1/readings/{second.pk}").status_code == 204
+    assert adam.get(f"/api/v1/readings/{second.pk}").status_code == 404
+    answer = adam.get("/api/v1/sensors/latest").json()
+    assert (answer["total_readings"], answer["temperature"]["id"]) == (1, first.pk)

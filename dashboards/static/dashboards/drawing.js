@@ -29,14 +29,15 @@ export function seriesOf(line) {
 
 /** The whole chart as ECharts takes it. `window` is [from, to] in milliseconds. */
 export function optionOf(lines, [from, to]) {
-  const quiet = { color: token("quiet"), fontFamily: "inherit", fontSize: 11 };
+  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const quiet = { color: token("quiet"), fontSize: 0.72 * rem };
   const rule = { lineStyle: { color: token("rule") } };
   return {
     animation: false,
     aria: { enabled: false },
-    grid: { left: 52, right: 12, top: 8, bottom: 22, outerBoundsMode: "none" },
+    grid: { left: 3.5 * rem, right: 0.75 * rem, top: 0.5 * rem, bottom: 1.5 * rem, outerBoundsMode: "none" },
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
-    tooltip: tooltipOf(lines),
+    tooltip: tooltipOf(lines, 0.8 * rem),
     axisPointer: { lineStyle: { color: token("quiet"), type: "solid" }, label: { show: false } },
     xAxis: {
       type: "time",
@@ -108,7 +109,7 @@ function bandSeries(line, points, color) {
   ];
 }
 
-function tooltipOf(lines) {
+function tooltipOf(lines, fontSize) {
   return {
     trigger: "axis",
     confine: true,
@@ -116,7 +117,7 @@ function tooltipOf(lines) {
     className: "chart-tip",
     backgroundColor: token("surface"),
     borderColor: token("rule"),
-    textStyle: { color: token("ink"), fontSize: 12 },
+    textStyle: { color: token("ink"), fontSize },
     padding: [4, 8],
     formatter: (items) => described(lines, items),
   };
