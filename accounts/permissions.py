@@ -87,7 +87,7 @@ def actor_of(request: Request) -> Actor | None:
 class Access:
     """Who may use an endpoint. The roles say from which one on; None closes the door to people.
 
-    `device_reads` and `device_writes` let a device in with its own key; it sees only itself.
+    `device_reads` and `device_writes` let a device in with its own key; it sees only itself and deletes nothing.
     """
 
     read: Role | None = Role.VIEWER
@@ -109,7 +109,9 @@ class Access:
         if actor is None:
             return False
         if actor.device_id is not None:
-            return self.device_reads if method in SAFE_METHODS else self.device_writes
+            if method in SAFE_METHODS:
+                return self.device_reads
+            return self.device_writes and method != "DELETE"
         if self.without_organization:
             return True
         role = self.role_for(method)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import structlog
 from django.db import transaction
@@ -68,7 +68,10 @@ class Pair:
     user: User
     access: AccessClaims
     refresh: RefreshClaims
-    token_type: ClassVar[str] = "bearer"
+
+    @property
+    def token_type(self) -> str:
+        return "bearer"
 
     @property
     def expires_in(self) -> int:

@@ -43,7 +43,7 @@ class SeverityColumn:
 
 class RuleForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
+        cleaned = super().clean() or self.cleaned_data
         for field, problem in contradictions(cleaned).items():
             self.add_error(field, problem)
         organization = cleaned.get("organization")
@@ -62,8 +62,7 @@ class RuleAdmin(SeverityColumn, ModelAdmin):
     list_filter = ("is_enabled", "severity", "sensor_type")
     list_select_related = ("organization", "sensor_type")
     search_fields = ("name", "organization__name", "device__name", "sensor__name")
-    autocomplete_fields = ("organization",)
-    raw_id_fields = ("sensor", "device", "unit")
+    autocomplete_fields = ("organization", "sensor", "device", "unit")
 
 
 @admin.register(RuleState)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import django_filters
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import mixins
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -115,11 +115,18 @@ class RuleViewSet(TenantViewSet):
     serializer_class = shapes.RuleSerializer
 
 
+@extend_schema_field({"type": "string", "enum": Severity.labels})
+class SeverityFilter(django_filters.TypedMultipleChoiceFilter):
+    """Severities by their words."""
+
+    def __init__(self, **options: Any) -> None:
+        words = [(word, word) for word in Severity.labels]
+        super().__init__(choices=words, coerce=lambda word: Severity[word.upper()], **options)
+
+
 class AlertFilter(django_filters.FilterSet):
     status = django_filters.MultipleChoiceFilter(choices=Alert.Status.choices)
-    severity = django_filters.TypedMultipleChoiceFilter(
-        choices=[(word, word) for word in Severity.labels], coerce=lambda word: Severity[word.upper()]
-    )
+    severity = SeverityFilter()
     rule = django_filters.NumberFilter(field_name="rule_id")
     device = django_filters.UUIDFilter(field_name="device__uuid")
     sensor = django_filters.NumberFilter(field_name="sensor_id")

@@ -87,7 +87,8 @@ def watched(observations: Sequence[Observation]) -> tuple[dict[int, Rule], dict[
         by_sensor[observation.sensor_id].append(observation)
     organizations = {observation.organization_id for observation in observations}
     rules = Rule.objects.filter(organization__in=organizations, is_enabled=True).in_bulk()
-    of_sensor, of_type = defaultdict(list), defaultdict(list)
+    of_sensor: dict[int | None, list[Rule]] = defaultdict(list)
+    of_type: dict[int | None, list[Rule]] = defaultdict(list)
     for rule in rules.values():
         (of_type[rule.sensor_type_id] if rule.sensor_id is None else of_sensor[rule.sensor_id]).append(rule)
     values = {
@@ -161,16 +162,18 @@ def carry_out(turns: Sequence[Turn]) -> list[tuple[Alert, Delivery.Event]]:
             alert.status, alert.resolved_at = Alert.Status.RESOLVED, now
             changes.append((alert, RESOLVED))
     Alert.objects.bulk_create([alert for alert, happened in changes if happened == OPENED])
-    Alert.objects.filter(pk__in=standing).update(status=Alert.Status.RESOLVED, resolved_at=now)
+    Alert.objects.filter(pk__in=[alert.pk for alert in standing.values()]).update(
+        status=Alert.Status.RESOLVED, resolved_at=now
+    )
     notify(changes)
     return changes
 
 
-def standing_alerts(turns: Iterable[Turn], sensors: Mapping[int, Sensor]) -> dict[int, Alert]:
+def standing_alerts(turns: Iterable[Turn], sensors: Mapping[int, Sensor]) -> dict[int | None, Alert]:
     """The open alerts from earlier batches that these turns resolve, locked and handed to their states."""
     wanted = {turn.state.alert_id for turn in turns if turn.state.alert_id is not None}
     alerts = Alert.objects.open().select_for_update().filter(pk__in=wanted).order_by("pk")
-    standing = {alert.pk: alert for alert in alerts.prefetch_related("acknowledged_by")}
+    standing: dict[int | None, Alert] = {alert.pk: alert for alert in alerts.prefetch_related("acknowledged_by")}
     for turn in turns:
         alert = turn.state.alert = standing.get(turn.state.alert_id)
         if alert is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,8 @@ from accounts.tenancy import TenantSerializer
 from alerts import webhooks
 from alerts.live import describe
 from alerts.models import Alert, Channel, Delivery, Rule, Severity
-from devices.models import Device, SensorType
+from devices.fields import NumberField, SensorTypeField
+from devices.models import Device
 
 
 class SeverityField(serializers.ChoiceField):
@@ -21,29 +21,15 @@ class SeverityField(serializers.ChoiceField):
     def __init__(self, **options: Any) -> None:
         super().__init__(choices=Severity.labels, **options)
 
-    def to_internal_value(self, data: Any) -> int:
+    def to_internal_value(self, data: Any) -> Any:
         return Severity[super().to_internal_value(data).upper()]
 
-    def to_representation(self, value: int) -> str:
+    def to_representation(self, value: Any) -> str:
         return Severity(value).label
 
 
-class NumberField(serializers.FloatField):
-    """A number that JSON writes as a number: no text, no true, nothing beyond all bounds."""
-
-    def to_internal_value(self, data: Any) -> float:
-        if isinstance(data, bool) or not isinstance(data, int | float):
-            self.fail("invalid")
-        value = super().to_internal_value(data)
-        if not math.isfinite(value):
-            self.fail("invalid")
-        return value
-
-
 class RuleSerializer(TenantSerializer):
-    sensor_type = serializers.SlugRelatedField(
-        slug_field="code", queryset=SensorType.objects.all(), required=False, allow_null=True
-    )
+    sensor_type = SensorTypeField(required=False, allow_null=True)
     device = serializers.SlugRelatedField(
         slug_field="uuid", queryset=Device.objects.all(), required=False, allow_null=True
     )

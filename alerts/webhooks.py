@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.conf import settings
@@ -66,7 +66,6 @@ class Target:
     host: str  # without the brackets of an IPv6 address
     port: int
     path: str
-    authority: str  # what the Host header says
     is_allowed: bool  # named in WEBHOOK_ALLOWED
 
 
@@ -85,7 +84,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
     target = parse(url)
     try:
         with connected(target, addresses(target), deadline) as connection:
-            connection.request("POST", target.path, body, {"Host": target.authority, **headers})
+            connection.request("POST", target.path, body, dict(headers))
             status = connection.getresponse().status
         if time.monotonic() >= deadline:
             raise TimeoutError  # cut in the middle of its headers, which reads like their end
@@ -114,7 +113,6 @@ def parse(url: str) -> Target:
         host=host.strip("[]"),
         port=port,
         path=(match["path"] or "/").partition("#")[0],
-        authority=f"{host}:{match['port']}" if match["port"] else host,
         is_allowed=is_allowed,
     )
 
@@ -146,14 +144,15 @@ def connected(target: Target, checked: Sequence[str], deadline: float) -> Iterat
     """A connection to a checked address that still asks for the host by its name, cut at the deadline."""
     sock = _connect(checked, target.port, deadline)
     try:
+        connection = HTTPConnection(target.host, target.port)
         if target.is_https:
             context = ssl.create_default_context()
+            connection = HTTPSConnection(target.host, target.port, context=context)
             sock = context.wrap_socket(sock, server_hostname=target.host, do_handshake_on_connect=False)
+        connection.sock = sock  # it would look the host up again
         with _cut_at(deadline, sock):
             if isinstance(sock, ssl.SSLSocket):
                 sock.do_handshake()
-            connection = HTTPConnection(target.host, target.port)
-            connection.sock = sock
             yield connection
     finally:
         sock.close()

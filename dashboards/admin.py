@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
@@ -31,5 +33,5 @@ class DashboardAdmin(ModelAdmin):
         return super().get_queryset(request).annotate(tiles_now=Count("tiles"))
 
     @admin.display(description="tiles", ordering="tiles_now")
-    def tile_count(self, dashboard: Dashboard) -> int:
+    def tile_count(self, dashboard: Any) -> int:
         return dashboard.tiles_now

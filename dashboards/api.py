@@ -64,7 +64,7 @@ class DashboardViewSet(TenantViewSet):
     """Dashboards are shared by their organization; whoever may write may also delete."""
 
     access = Access(delete=Role.OPERATOR)
-    queryset = Dashboard.objects.annotate(tile_count=Count("tiles"))
+    queryset = Dashboard.objects.annotate(tile_count=Count("tiles")).order_by("name", "pk")
     serializer_class = DashboardSerializer
 
     @extend_schema(

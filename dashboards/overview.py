@@ -56,17 +56,17 @@ class Attention:
 
 def attention(actor: Actor) -> Attention:
     """What the first line of the overview says."""
-    alerts = Alert.objects.visible_to(actor).open().order_by("-severity").values_list("severity").annotate(count=Count("pk"))
+    alerts = Alert.objects.visible_to(actor).open().order_by("-severity").values_list("severity")
     devices = Device.objects.visible_to(actor).order_by().annotate(word=STATUS).values_list("word")
     return Attention(
-        alerts={Severity(severity).label: count for severity, count in alerts},
-        devices=dict(devices.annotate(count=Count("pk")).order_by("-count")),
+        alerts={Severity(severity).label: count for severity, count in alerts.annotate(count=Count("pk"))},
+        devices=dict(devices.annotate(count=Count("pk")).order_by("-count", "word")),
     )
 
 
 def alerts_found(actor: Actor, status: str, severity: str = "", device: Device | None = None) -> QuerySet[Alert]:
     """Alerts by status (`open`, one of Alert.Status, or `all`), severity and device; the open ones first."""
-    alerts = with_names(Alert.objects.visible_to(actor))
+    alerts = Alert.objects.visible_to(actor)
     if status == "open":
         alerts = alerts.open()
     elif status != "all":
@@ -75,12 +75,20 @@ def alerts_found(actor: Actor, status: str, severity: str = "", device: Device |
         alerts = alerts.filter(severity=Severity[severity.upper()])
     if device:
         alerts = alerts.filter(device=device)
-    return alerts.annotate(is_over=Q(status=Alert.Status.RESOLVED)).order_by("is_over", "-opened_at", "-pk")
+    return with_names(alerts.annotate(is_over=Q(status=Alert.Status.RESOLVED)).order_by("is_over", "-opened_at", "-pk"))
 
 
 def with_names(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
     """Alerts with all that a row of them shows."""
-    return alerts.select_related("device", "sensor__sensor_type", "acknowledged_by", "resolved_by")
+    return alerts.select_related(
+        "device",
+        "rule",
+        "sensor__device",
+        "sensor__sensor_type",
+        "sensor__reading_state",
+        "acknowledged_by",
+        "resolved_by",
+    )
 
 
 def worst_alerts(actor: Actor) -> QuerySet[Alert]:
@@ -98,9 +106,8 @@ def newest_readings(actor: Actor) -> list[Sensor]:
 def newest_changes(actor: Actor) -> QuerySet[Device]:
     """Devices that came or went last."""
     heard_of = Device.objects.visible_to(actor).filter(mode=Device.Mode.ACTIVE, state__isnull=False)
-    return heard_of.exclude(state__status=DeviceState.Status.REGISTERED).select_related("state").order_by(
-        "-state__status_since"
-    )[:NEWEST_CHANGES]
+    known = heard_of.exclude(state__status=DeviceState.Status.REGISTERED).select_related("state")
+    return known.order_by("-state__status_since")[:NEWEST_CHANGES]
 
 
 def with_reading(sensors: QuerySet[Sensor]) -> QuerySet[Sensor]:
@@ -114,7 +121,7 @@ def with_sensors(devices: QuerySet[Device]) -> QuerySet[Device]:
     return devices.select_related("unit", "device_type", "state").prefetch_related(sensors)
 
 
-def devices_found(actor: Actor, text: str = "", status: str = "", unit: int | None = None) -> QuerySet[Device]:
+def devices_found(actor: Actor, text: str = "", status: str = "", unit: str = "") -> QuerySet[Device]:
     """Devices by a piece of a name, by status and by unit."""
     devices = with_sensors(Device.objects.visible_to(actor)).annotate(word=STATUS)
     if text:
@@ -122,7 +129,7 @@ def devices_found(actor: Actor, text: str = "", status: str = "", unit: int | No
     if status:
         devices = devices.filter(word=status)
     if unit:
-        devices = devices.filter(unit=unit)
+        devices = devices.filter(unit=int(unit))
     return devices
 
 

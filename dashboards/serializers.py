@@ -89,9 +89,11 @@ class TileSerializer(serializers.Serializer):
 class LayoutSerializer(serializers.Serializer):
     """All tiles of a dashboard. Saving replaces the whole layout, or nothing of it."""
 
-    tiles = TileSerializer(many=True, max_length=MAX_TILES)
+    tiles = TileSerializer(many=True)
 
     def validate_tiles(self, tiles: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if len(tiles) > MAX_TILES:
+            raise serializers.ValidationError(f"A dashboard has at most {MAX_TILES} tiles.")
         keys = [tile["key"] for tile in tiles]
         twice = next((key for key in keys if keys.count(key) > 1), None)
         if twice is not None:

@@ -9,17 +9,18 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.db.models import Count, QuerySet
-from django.forms import BaseForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.generic import DetailView, ListView, TemplateView
+from django.views.generic.base import ContextMixin
 from rest_framework.exceptions import NotFound
 
-from accounts.models import Membership, Organization, Role, User
+from accounts.models import Organization, Role, User
 from accounts.permissions import ORGANIZATION_SESSION_KEY, Actor, actor_for
 from alerts.models import Alert, Severity
 from dashboards import overview
@@ -39,7 +40,7 @@ class SignIn(LoginView):
     template_name = "dashboards/sign_in.html"
     redirect_authenticated_user = True
 
-    def form_invalid(self, form: BaseForm) -> HttpResponse:
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         response = super().form_invalid(form)
         response.status_code = 429 if form.has_error(NON_FIELD_ERRORS, "throttled") else 200
         return response
@@ -49,7 +50,7 @@ class SignOut(LogoutView):
     """By POST alone, so that no link signs anybody out."""
 
 
-class MemberPage(LoginRequiredMixin):
+class MemberPage(LoginRequiredMixin, ContextMixin):
     """A page of the organization that this person looks at; whoever is in none is told so."""
 
     request: HttpRequest
@@ -87,10 +88,10 @@ class ChooseOrganization(MemberPage, TemplateView):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         chosen = request.POST.get("organization", "")
-        membership = get_object_or_404(
-            Membership, user=request.user, organization=chosen if chosen.isdecimal() else 0, organization__deleted_at=None
-        )
-        request.session[ORGANIZATION_SESSION_KEY] = membership.organization_id
+        mine = {str(organization.pk): organization.pk for organization in Organization.objects.visible_to(self.actor)}
+        if chosen not in mine:
+            raise Http404
+        request.session[ORGANIZATION_SESSION_KEY] = mine[chosen]
         return redirect("overview")
 
 
@@ -166,9 +167,9 @@ class DeviceDetail(MemberPage, DetailView):
             "ranges": RANGES,
             "first_range": RANGES["1 h"],
             "key_place": KEY_PLACE,
+            "has_key": self.object.keys.filter(revoked_at=None, source=None).exists(),
             **self.lines(sensors[0] if sensors else None),
         }
-
 
     def lines(self, sensor: Sensor | None) -> dict[str, str]:
         """How to send a reading, addressed as this page was."""
@@ -185,7 +186,8 @@ class Dashboards(Listing):
     tab = "dashboards"
 
     def get_queryset(self) -> QuerySet[Dashboard]:
-        return Dashboard.objects.visible_to(self.actor).annotate(tile_count=Count("tiles"))
+        dashboards = Dashboard.objects.visible_to(self.actor).annotate(tile_count=Count("tiles"))
+        return dashboards.order_by("name", "pk")
 
 
 class DashboardDetail(MemberPage, DetailView):

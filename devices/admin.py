@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
+from accounts.models import User
 from devices import keys, topics
 from devices.broker import BrokerAway, accounts
 from devices.models import (
@@ -60,7 +61,7 @@ class IssuesKeys(ModelAdmin):
         try:
             for row in queryset:
                 device, source = (row.device, row) if isinstance(row, Source) else (row, None)
-                _, secret = keys.issue(device, created_by=request.user, source=source)
+                _, secret = keys.issue(device, created_by=cast(User, request.user), source=source)
                 self.message_user(request, f"Key of {row}, shown only now: {secret}", messages.WARNING)
         except BrokerAway as error:
             self.message_user(request, str(error.detail), messages.ERROR)
@@ -198,7 +199,7 @@ class SourceForm(SameOrganizationForm):
         except topics.BadFilter as error:
             self.add_error("topic_filter", str(error))
         else:
-            if topics.is_taken(topic_filter, but_for=self.instance):
+            if topics.is_taken(topic_filter, but_for=self.instance.pk or 0):
                 self.add_error("topic_filter", "Some topic under this filter belongs to another source.")
         return cleaned
 

@@ -52,10 +52,14 @@ class UnitViewSet(TenantViewSet):
     @action(detail=True)
     def statistics(self, request: Request, pk: str) -> Response:
         unit = self.get_object()
-        sensors = Sensor.objects.visible_to(self.actor).filter(device__unit=unit)
-        counts = {f"{status}_sensors": Count("pk", filter=Q(status=status)) for status in Sensor.Status.values}
-        counted = sensors.aggregate(total_sensors=Count("pk"), **counts)
-        return Response({"unit_id": unit.pk, "unit_name": unit.name, **counted})
+        return Response({"unit_id": unit.pk, "unit_name": unit.name, **count_sensors(unit)})
+
+
+def count_sensors(unit: Unit) -> dict[str, int]:
+    """How many sensors stand in a unit: all of them, and by status."""
+    by_status = {f"{status}_sensors": Count("pk", filter=Q(status=status)) for status in Sensor.Status.values}
+    sensors = Sensor.objects.filter(device__unit=unit, device__deleted_at=None)
+    return sensors.aggregate(total_sensors=Count("pk"), **by_status)
 
 
 @extend_schema_view(

@@ -97,7 +97,12 @@ class Control:
         message = json.dumps({"commands": [{**command, "correlationData": token} for command in commands]})
         answers: list[Command] = []
         client = self._client()
-        client.on_subscribe = lambda *_: client.publish(COMMANDS, message, qos=1)
+        client.on_connect = _subscribe
+
+        def speak(*_: Any) -> None:
+            client.publish(COMMANDS, message, qos=1)
+
+        client.on_subscribe = speak
         client.on_message = lambda _client, _data, got: answers.extend(
             answer for answer in json.loads(got.payload)["responses"] if answer.get("correlationData") == token
         )
@@ -123,7 +128,6 @@ class Control:
         client.connect_timeout = TIMEOUT_SECONDS
         if self.address.scheme == "mqtts":
             client.tls_set()
-        client.on_connect = _subscribe
         return client
 
 

@@ -51,7 +51,9 @@ class SensorTypeSerializer(serializers.ModelSerializer):
 
 @extend_schema_serializer(examples=examples.DEVICE_TYPE)
 class DeviceTypeSerializer(serializers.ModelSerializer):
-    sensor_types = serializers.SlugRelatedField(slug_field="code", many=True, read_only=True)
+    sensor_types: serializers.SlugRelatedField[SensorType] = serializers.SlugRelatedField(
+        slug_field="code", many=True, read_only=True
+    )
 
     class Meta:
         model = DeviceType
@@ -115,7 +117,7 @@ class SensorSerializer(TenantSerializer):
         else:
             self._check_unchanged(attrs)
         now = {name: attrs.get(name, getattr(self.instance, name, None)) for name in ("device", "key")}
-        if Sensor.objects.filter(**now).exclude(pk=self.instance and self.instance.pk).exists():
+        if Sensor.objects.filter(**now).exclude(pk=_id(self.instance)).exists():
             raise serializers.ValidationError({"key": "The device has another sensor of this key."}, code="unique")
         low, high = (attrs.get(name, getattr(self.instance, name, None)) for name in ("minimum", "maximum"))
         if low is not None and high is not None and low >= high:
@@ -186,7 +188,7 @@ class DeviceSerializer(TenantSerializer):
             return None
         actor = cast("Actor", actor_of(self.context["request"]))
         same = Device.objects.filter(organization=actor.organization_id, external_id=external_id)
-        if same.exclude(pk=self.instance and self.instance.pk).exists():
+        if same.exclude(pk=_id(self.instance)).exists():
             raise serializers.ValidationError("Another device has this external id.", code="unique")
         return external_id
 
@@ -195,7 +197,9 @@ class DeviceSerializer(TenantSerializer):
 class NewDeviceSerializer(DeviceSerializer):
     """A device with its sensors. Without `sensors` it gets those that a device of its type usually has."""
 
-    sensors = NewSensorSerializer(many=True, required=False, max_length=settings.SENSORS_PER_DEVICE)
+    sensors: serializers.ListSerializer = serializers.ListSerializer(  # type: ignore[assignment]  # more than is shown
+        child=NewSensorSerializer(), required=False, max_length=settings.SENSORS_PER_DEVICE
+    )
 
     def validate_sensors(self, sensors: list[dict[str, Any]]) -> list[dict[str, Any]]:
         keys = [sensor["key"] for sensor in sensors]
@@ -259,7 +263,7 @@ class IssuedKeySerializer(DeviceKeySerializer):
     secret = serializers.CharField(read_only=True)
 
     class Meta(DeviceKeySerializer.Meta):
-        fields = (*DeviceKeySerializer.Meta.fields, "secret")
+        fields = (*DeviceKeySerializer.Meta.fields, "secret")  # type: ignore[assignment]  # one longer
 
 
 @extend_schema_serializer(examples=examples.SOURCE)
@@ -281,7 +285,7 @@ class SourceSerializer(TenantSerializer):
             topics.check(topic_filter, scheme)
         except topics.BadFilter as error:
             raise serializers.ValidationError({"topic_filter": str(error)}) from error
-        if topics.is_taken(topic_filter, but_for=self.instance):
+        if topics.is_taken(topic_filter, but_for=_id(self.instance)):
             raise serializers.ValidationError({"topic_filter": "This topic filter is not free."}, code="unique")
         return attrs
 
@@ -294,6 +298,11 @@ def unit_of(sensor_type: SensorType, given: str) -> str:
         refusal = f"{given} is no unit of {sensor_type.name.lower()}, which is measured in {sensor_type.unit}."
         raise serializers.ValidationError({"unit": refusal}, code="unit_mismatch")
     return given
+
+
+def _id(row: Any) -> int:
+    """Its id; 0, which no row has, for one that is being made."""
+    return row.pk if row else 0
 
 
 def _check_room(device: Device) -> None:

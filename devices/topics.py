@@ -28,10 +28,10 @@ def check(topic_filter: str, scheme: str) -> None:
         raise BadFilter("This scheme has one topic for all its sensors, without wildcards.")
 
 
-def is_taken(topic_filter: str, but_for: Source | None = None) -> bool:
-    """Whether a topic under this filter would belong to another source, of whatever organization, as well."""
+def is_taken(topic_filter: str, but_for: int = 0) -> bool:
+    """Whether a topic under this filter belongs to a source, of whatever organization, other than that of this id."""
     beginning = topic_filter.split("/")[0]
-    others = Source.objects.filter(topic_filter__startswith=beginning).exclude(pk=but_for.pk if but_for else None)
+    others = Source.objects.filter(topic_filter__startswith=beginning).exclude(pk=but_for)
     return any(meet(topic_filter, other) for other in others.values_list("topic_filter", flat=True))
 
 

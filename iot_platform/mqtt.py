@@ -24,7 +24,7 @@ from paho.mqtt import client as mqtt
 from devices.directory import Directory, topic_filters
 from devices.models import BrokerLink
 from readings import store
-from readings.ingest import Message, Outcome, ingest, now, receipt
+from readings.ingest import Message, Outcome, ingest, now, receipt, reject
 from readings.models import Protocol
 
 log = structlog.get_logger(__name__)
@@ -210,16 +210,26 @@ class Listener:
         delay = RETRY_FROM_SECONDS
         while True:
             try:
-                return ingest([self._message(arrival) for arrival in arrivals], self.directory)
+                return self._take([self._message(arrival) for arrival in arrivals])
             except (OperationalError, InterfaceError) as error:
                 log.warning("database is away, batch is kept", messages=len(arrivals), error=str(error)[:200])
-                connection.close()
-            except Exception:
-                log.exception("batch failed, it is kept", messages=len(arrivals))
                 connection.close()
             if self._stopping.wait(delay * random.uniform(0.8, 1.2)):  # noqa: S311  jitter needs no secrecy
                 return None
             delay = min(delay * 2, RETRY_TO_SECONDS)
+
+    def _take(self, messages: list[Message]) -> list[Outcome]:
+        """Through the corridor; a message that breaks it is found by halves and kept as a Rejection."""
+        try:
+            return ingest(messages, self.directory)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            log.exception("a message broke the corridor", messages=len(messages))
+            if len(messages) == 1:
+                return [reject(messages[0], f"{type(error).__name__}: {error}")]
+        half = len(messages) // 2
+        return self._take(messages[:half]) + self._take(messages[half:])
 
     def _message(self, arrival: Arrival) -> Message:
         levels = arrival.topic.split("/")

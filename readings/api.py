@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, PolymorphicProxySerializer, extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, ValidationError
@@ -28,7 +28,8 @@ from devices.models import Device, Sensor
 from readings import history, review
 from readings.buckets import SECOND, Columns, Spread
 from readings.history import Place, Wanted
-from readings.models import Reading, Reason, Rejection
+from readings.intake import take_by_hand, take_from_device
+from readings.models import Origin, Reading, Reason, Rejection
 from readings.questions import (
     MAX_SENSORS,
     Cursor,
@@ -45,14 +46,17 @@ from readings.serializers import (
     CHART,
     HISTORY,
     LATEST,
+    MEASUREMENT,
     AppliedSerializer,
     ChartSerializer,
     DeviceLatestSerializer,
     DeviceStatisticsSerializer,
     HistorySerializer,
     LatestSerializer,
+    MeasurementSerializer,
     ReadingPageSerializer,
     ReadingSerializer,
+    ReceiptSerializer,
     RejectionSerializer,
     ReviewSerializer,
     StatisticsSerializer,
@@ -62,6 +66,14 @@ from readings.serializers import (
 Move = Callable[[Collection[int], QuerySet[Reading]], Review]
 
 
+SENT: dict[str, Any] = {
+    "request": MeasurementSerializer,
+    "responses": {201: ReceiptSerializer, 207: ReceiptSerializer, 400: ReceiptSerializer},
+    "examples": [
+        OpenApiExample("One", MEASUREMENT, request_only=True),
+        OpenApiExample("Several", {"readings": [MEASUREMENT, {"sensor": "humidity", "value": 48}]}, request_only=True),
+    ],
+}
 REVIEWED = {200: ReadingSerializer, 409: OpenApiResponse(description="Its status does not lead there.")}
 
 
@@ -199,6 +211,11 @@ class DeviceReadings(ReadingView):
         wanted, question = DevicePageQuestion.asked(request, device=self.device(device_uuid).uuid)
         return page_of(request, self.actor, wanted, question)
 
+    @extend_schema(summary="Send readings of a device", **SENT)
+    def post(self, request: Request, device_uuid: UUID) -> Response:
+        origin = Origin.MANUAL if self.actor.device_id is None else Origin.EDGE
+        return take_from_device(request, self.device(device_uuid), origin)
+
 
 class DeviceStats(ReadingView):
     @extend_schema(
@@ -237,7 +254,7 @@ def spread_of(sensor: Sensor, spread: Spread | None) -> dict[str, Any]:
 
 # -- single readings and their review -------------------------------------------------------------------------
 class ReadingViewSet(mixins.RetrieveModelMixin, TenantGenericViewSet):
-    access = Access(device_reads=True)
+    access = Access(device_reads=True, device_writes=True)
     queryset = Reading.objects.select_related("sensor__device", "sensor__sensor_type")
     serializer_class = ReadingSerializer
     pagination_class = None
@@ -251,6 +268,22 @@ class ReadingViewSet(mixins.RetrieveModelMixin, TenantGenericViewSet):
     def list(self, request: Request) -> Response:
         wanted, question = PageQuestion.asked(request)
         return page_of(request, self.actor, wanted, question)
+
+    @extend_schema(
+        summary="Write readings down, or send them as a device",
+        description="A person names `sensor_id` or `device`; a device key stands for its device. The answer to a "
+        "single reading that was written down holds its fields too.",
+        **SENT,
+    )
+    def create(self, request: Request) -> Response:
+        if self.actor.device_id is not None:
+            return take_from_device(request, Device.objects.get(pk=self.actor.device_id))
+        outcome, answer = take_by_hand(request, self.actor)
+        if len(outcome.readings) == 1 and not outcome.refusals:
+            sensor_id, time = outcome.readings[0]
+            stored = self.get_queryset().get(sensor=sensor_id, time=time)
+            answer.data |= self.get_serializer(stored).data
+        return answer
 
     @extend_schema(summary="One reading")
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:

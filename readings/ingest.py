@@ -99,6 +99,15 @@ def ingest(messages: Sequence[Message], directory: Directory | None = None, *, h
     return batch.outcomes
 
 
+def reject(message: Message, detail: str) -> Outcome:
+    """Keep a message that a step of ours stumbled over as a Rejection, so that it cannot hold back the rest."""
+    batch = Batch([message], [Outcome()], Directory().devices({message.device}))
+    batch.refuse(0, Reason.NOT_STORABLE, detail)
+    with transaction.atomic():
+        _close(batch, history=False)
+    return batch.outcomes[0]
+
+
 def decode(batch: Batch) -> None:
     """Bytes become measurements, or a refusal with its reason."""
     for number, message in enumerate(batch.messages):

@@ -272,6 +272,41 @@ class DeviceStatisticsSerializer(serializers.Serializer):
     filters_applied = AppliedSerializer()
 
 
+MEASUREMENT = {"sensor": "temperature", "value": 21.4, "unit": "°C", "time": "2026-03-01T09:30:00Z"}
+RECEIPT = {"accepted": 1, "duplicates": 0, "rejected": []}
+
+
+class MeasurementSerializer(serializers.Serializer):
+    """A reading as it is sent. A list of them, or `{"readings": [...]}`, does as well."""
+
+    sensor = serializers.CharField(required=False, help_text="Its key; may be left out where the type is enough.")
+    sensor_type = serializers.CharField(required=False, help_text="A known type makes a new sensor.")
+    sensor_id = serializers.IntegerField(required=False, help_text="A person's way to name the sensor.")
+    device = serializers.UUIDField(required=False, help_text="A person's way to name the device.")
+    value = serializers.FloatField()
+    unit = serializers.CharField(required=False, help_text="Converted to the unit of the sensor.")
+    time = serializers.DateTimeField(required=False, help_text="With a zone, or epoch seconds; absent: on arrival.")
+    anomaly = serializers.BooleanField(required=False)
+    anomaly_details = serializers.DictField(required=False)
+    origin = serializers.CharField(required=False, help_text="edge, fog or coap")
+    reading_count = serializers.IntegerField(required=False, min_value=0)
+
+
+class RefusalSerializer(serializers.Serializer):
+    index = serializers.IntegerField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+@extend_schema_serializer(examples=[example(RECEIPT)])
+class ReceiptSerializer(serializers.Serializer):
+    """What became of a body: 201 all of it is stored, 207 some, 400 nothing. What is accepted is committed."""
+
+    accepted = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    rejected = RefusalSerializer(many=True)
+
+
 @extend_schema_serializer(examples=[example({"changed": 2, "not_found": [90001], "refused": []})])
 class ReviewSerializer(serializers.Serializer):
     """What became of the readings that were named; those that had the status already are in no list."""

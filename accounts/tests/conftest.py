@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from rest_framework.test import APIClient
 
 from accounts.models import User
@@ -18,6 +22,22 @@ def nothing_counted() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
+
+
+@pytest.fixture
+def on_disk(transactional_db: None, tmp_path: Path) -> Iterator[None]:
+    """Threads meet as they do in production: SQLite in memory cannot wait for another one, so it moves to a file."""
+    if connection.vendor != "sqlite" or not connection.is_in_memory_db():
+        yield
+        return
+    connection.ensure_connection()
+    memory, name, path = connection.connection, connection.settings_dict["NAME"], str(tmp_path / "db.sqlite3")
+    with closing(sqlite3.connect(path)) as file:
+        memory.backup(file)
+    connection.connection, connection.settings_dict["NAME"] = None, path
+    yield
+    connection.close()
+    connection.connection, connection.settings_dict["NAME"] = memory, name
 
 
 @pytest.fixture

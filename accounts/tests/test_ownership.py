@@ -16,7 +16,7 @@ from django.db import connection
 
 from accounts import tokens
 from accounts.models import Membership, Organization, Role, User
-from accounts.ownership import create_owner, free_username, random_password, register
+from accounts.ownership import close_organizations, create_owner, free_username, random_password, register
 from accounts.tests.conftest import PASSWORD
 
 
@@ -101,6 +101,13 @@ def test_the_command_makes_an_owner_where_people_own_nothing(cast: SimpleNamespa
     assert Membership.objects.get().user.email == "admin@localhost"
 
 
+def test_what_is_closed_already_is_not_counted_again(cast: SimpleNamespace) -> None:
+    assert close_organizations([cast.acme, cast.globex]) == {"organizations": 2, "members": 5}
+    closed_at = Organization.objects.get(pk=cast.acme.pk).deleted_at
+    assert close_organizations([cast.acme, cast.globex]) == {"organizations": 0, "members": 0}
+    assert Organization.objects.get(pk=cast.acme.pk).deleted_at == closed_at
+
+
 @pytest.mark.parametrize("who", ["alice", "ALICE@example.org"])
 def test_a_new_password_works_and_ends_every_session(cast: SimpleNamespace, with_password, api_of, who: str) -> None:
     with_password(cast.alice)
@@ -127,7 +134,7 @@ def test_a_new_password_for_nobody_is_an_error(db: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
-def test_of_four_who_come_first_at_the_same_time_one_runs_the_installation(settings) -> None:
+def test_of_four_who_come_first_at_the_same_time_one_runs_the_installation(on_disk: None, settings) -> None:
     settings.REGISTRATION_OPEN = True
     barrier = threading.Barrier(4)
 

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from accounts.models import User
 from alerts.evaluation import Observation, evaluate, sentence, step
 from alerts.models import Alert, Delivery, Rule, RuleState, Severity
 from alerts.resolution import resolve
@@ -171,6 +172,24 @@ def test_each_channel_that_wants_to_hear_gets_a_message_for_opening_and_one_for_
     ]
 
 
+def test_a_batch_of_two_organizations_tells_each_its_own(cast: SimpleNamespace, hot: Rule) -> None:
+    kind = cast.temperature.sensor_type
+    Rule.objects.create(organization=cast.globex, name="Hot", sensor_type=kind, operator="gt", threshold=80)
+    channel_to("https://a.example.org/", cast.acme)
+    channel_to("https://d.example.org/", cast.globex)
+
+    events = evaluate([*observed(cast.temperature, 90.0), *observed(cast.their_temperature, 95.0)])
+
+    assert {(organization, item["value"]) for organization, _, item in events} == {
+        (cast.acme.pk, 90.0),
+        (cast.globex.pk, 95.0),
+    }
+    assert sorted(Delivery.objects.values_list("channel__organization__name", "alert__value")) == [
+        ("Acme", 90.0),
+        ("Globex", 95.0),
+    ]
+
+
 def test_alert_state_and_messages_go_with_the_transaction_that_made_them(cast: SimpleNamespace, hot: Rule) -> None:
     channel_to("https://a.example.org/", cast.acme)
     with transaction.atomic():
@@ -206,10 +225,13 @@ def test_a_batch_costs_as_many_statements_whether_it_is_small_or_large(cast: Sim
     )
 
     def cost(sensors: list[Sensor], hour: int, *values: float) -> int:
+        for sensor in sensors:
+            acknowledging = User.objects.create(username=f"{sensor.pk} {hour}", email=f"{sensor.pk}.{hour}@example.org")
+            sensor.alerts.open().update(status="acknowledged", acknowledged_by=acknowledging)
         start = NOON + timedelta(hours=hour)
         return statements([one for sensor in sensors for one in observed(sensor, *values, start=start)])
 
-    for hour, values, most in ((0, [70.0], 5), (1, [71.0, 72.0], 3), (2, [90.0], 7), (3, [60.0, 99.0], 9)):
+    for hour, values, most in ((0, [70.0], 5), (1, [71.0, 72.0], 3), (2, [90.0], 7), (3, [60.0, 99.0], 10)):
         assert cost([cast.temperature], hour, *values) == cost(many, hour, *values) <= most
     assert Alert.objects.count() == 2 * (count + 1)
 
@@ -218,6 +240,6 @@ def test_a_message_writes_numbers_as_people_do() -> None:
     sensor = Sensor(name="door", unit="")
     assert sentence(Rule(operator="eq", threshold=1.0), sensor, 1.0) == "Door 1 is equal to 1"
     air = Sensor(name="Air pressure", unit="pascal")
-    rule = Rule(operator="lte", threshold=98000.5)
-    assert sentence(rule, air, 97999.3984375) == "Air pressure 97999.4 Pa is at most 98000.5 Pa"
+    rule = Rule(operator="gte", threshold=101300.5)
+    assert sentence(rule, air, 101325.3984375) == "Air pressure 101325.4 Pa is at least 101300.5 Pa"
     assert "12345678901 Pa" in sentence(rule, air, 12345678901.0)

@@ -51,7 +51,8 @@ BADGES: dict[str, tuple[str, str]] = {
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
-    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>', static("dashboards/icons.svg"), name)
+    sprite = static("dashboards/icons.svg")
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>', sprite, name)
 
 
 @register.simple_tag
@@ -70,18 +71,12 @@ def badges() -> list[SafeString]:
 
 
 @register.simple_tag
-def ago(time: datetime | None | str, never: str = "never") -> SafeString:
+def ago(time: datetime | None, never: str = "never") -> SafeString:
     """How long ago, ticking on in the browser."""
     if not time:
         return format_html('<span class="age">{}</span>', never)
     text = age((timezone.now() - time).total_seconds())
     return format_html('<time class="age" datetime="{}" data-age>{}</time>', time.isoformat(), text)
-
-
-@register.filter
-def shown_in(value: float, sensor: Sensor) -> str:
-    """A value with its unit, as a text."""
-    return f"{_value(value, sensor)} {_symbol(sensor)}".rstrip()
 
 
 @register.filter
@@ -111,7 +106,7 @@ def reading(sensor: Sensor, part: str = "") -> dict[str, Any]:
         "words": ",".join(_words(sensor)) if is_switch else "",
         "most_decimals": 0 if sensor.unit in WHOLE_UNITS else 3,
         "stale_after": limit,
-        "is_stale": bool(state) and (timezone.now() - state.time).total_seconds() > limit,
+        "is_stale": state is not None and (timezone.now() - state.time).total_seconds() > limit,
     }
 
 

@@ -8,6 +8,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from devices.broker import DynamicSecurity
+from devices.tests.clients import Client, Connect
 from iot_platform.tests.services import Mosquitto, started
 
 
@@ -25,3 +26,21 @@ def broker(mosquitto: Mosquitto, db: None) -> Mosquitto:
     """A Mosquitto that has its roles and our own accounts."""
     DynamicSecurity().setup()
     return mosquitto
+
+
+@pytest.fixture
+def connect(broker: Mosquitto) -> Iterator[Connect]:
+    clients: list[Client] = []
+
+    def connect(username: object, password: str, client_id: str = "any") -> Client:
+        clients.append(Client(broker, None if username is None else str(username), password, client_id))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def listener(broker: Mosquitto, connect: Connect) -> Client:
+    return connect(broker.LISTENER, broker.listener_password)

@@ -202,6 +202,8 @@ def test_a_device_is_replaced_and_changed(cast: SimpleNamespace, api_of: Api) ->
         "status": "maintenance",
     }
     assert api.put(page, before).json() == before  # an answer is a body, too
+    serviced = api.patch(page, {"last_maintenance_at": "2026-03-01T12:00:00+02:00"}).json()
+    assert serviced["last_maintenance_at"] == "2026-03-01T10:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -320,15 +322,18 @@ def test_deleting_a_device_signs_it_and_its_sources_out_at_the_broker(
     assert sorted(forbidden) == sorted([str(cast.boiler.uuid), str(source.uuid)])
 
 
+@pytest.mark.parametrize("step", ["forbid", "update_roles"])
 def test_while_the_broker_is_away_no_device_is_deleted(
-    cast: SimpleNamespace, api_of: Api, monkeypatch: pytest.MonkeyPatch
+    cast: SimpleNamespace, api_of: Api, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     def away(*_: object) -> None:
         raise BrokerAway
 
     _, secret = keys.issue(cast.boiler)
-    monkeypatch.setattr(CheckedAtConnect, "forbid", away)
-    answer = api_of(cast.adam).delete(f"{DEVICES}/{cast.boiler.uuid}")
+    monkeypatch.setattr(CheckedAtConnect, step, away)
+    api = api_of(cast.adam)
+    api.raise_request_exception = False  # a 503 is an answer here
+    answer = api.delete(f"{DEVICES}/{cast.boiler.uuid}")
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
     assert answer.json()["errors"][0]["code"] == "broker_away"
     cast.boiler.refresh_from_db()

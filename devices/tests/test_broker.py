@@ -3,99 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 import time
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
-from pytest_django.fixtures import Settings
 
 from devices import broker as broker_module
-from devices import keys
-from devices.broker import BrokerAway, DynamicSecurity, accounts
-from devices.models import Device, DeviceKey, Source
-from iot_platform.tests.services import Mosquitto, program
+from devices import keys, tasks
+from devices.broker import DynamicSecurity, accounts
+from devices.control import Control
+from devices.models import DeviceKey, Source
+from devices.tests.clients import NOT_AUTHORIZED, WAIT_SECONDS, Client, Connect, until
+from iot_platform.tests.services import Mosquitto
 
 pytestmark = pytest.mark.services
-
-NOT_AUTHORIZED = 135
-WAIT_SECONDS = 5
-
-
-class Client:
-    """A device, or whoever else knocks, with a stock MQTT 5 client: only that one is told why it is refused."""
-
-    def __init__(self, broker: Mosquitto, username: str, password: str, client_id: str = "any") -> None:
-        self.connected: int | None = None
-        self.lost = threading.Event()
-        self.received: list[tuple[str, bytes]] = []
-        self.published: dict[int, int] = {}
-        self.subscribed = threading.Event()
-        self._client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, reconnect_on_failure=False
-        )
-        self._client.username_pw_set(username, password)
-        self._client.on_connect = self._on_connect
-        self._client.on_disconnect = lambda *_: self.lost.set()
-        self._client.on_publish = self._on_publish
-        self._client.on_subscribe = lambda *_: self.subscribed.set()
-        self._client.on_message = lambda _client, _data, message: self.received.append((message.topic, message.payload))
-        self._client.connect("127.0.0.1", broker.port)
-        self._client.loop_start()
-        until(lambda: self.connected is not None)
-
-    def _on_connect(self, _client: object, _data: object, _flags: object, reason: mqtt.ReasonCode, _: object) -> None:
-        self.connected = reason.value
-
-    def _on_publish(self, _client: object, _data: object, mid: int, reason: mqtt.ReasonCode, _: object) -> None:
-        self.published[mid] = reason.value
-
-    def publish(self, topic: str, payload: str = "{}") -> int:
-        """The reason code that the broker answers: below 128 is success."""
-        mid = self._client.publish(topic, payload, qos=1).mid
-        until(lambda: mid in self.published)
-        return self.published[mid]
-
-    def subscribe(self, *topics: str) -> None:
-        self.subscribed.clear()
-        self._client.subscribe([(topic, mqtt.SubscribeOptions(qos=1)) for topic in topics])
-        assert self.subscribed.wait(WAIT_SECONDS)
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-Connect = Callable[..., Client]
-
-
-@pytest.fixture
-def connect(broker: Mosquitto) -> Connect:
-    clients: list[Client] = []
-
-    def connect(username: object, password: str, client_id: str = "any") -> Client:
-        clients.append(Client(broker, str(username), password, client_id))
-        return clients[-1]
-
-    yield connect
-    for client in clients:
-        client.close()
-
-
-@pytest.fixture
-def listener(broker: Mosquitto, connect: Connect) -> Client:
-    return connect(broker.LISTENER, broker.listener_password)
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
 
 
 def a_source(cast: SimpleNamespace, topic_filter: str = "sensors/+/+", **fields: object) -> Source:
@@ -159,6 +83,7 @@ def test_a_device_that_subscribes_to_everything_hears_only_what_is_meant_for_it(
 def test_nobody_gets_in_without_a_key(cast: SimpleNamespace, connect: Connect) -> None:
     keys.issue(cast.boiler)
     _, their_secret = keys.issue(cast.theirs)
+    assert connect(None, "").connected == NOT_AUTHORIZED
     assert connect("", "").connected == NOT_AUTHORIZED
     assert connect(cast.boiler.uuid, "guess").connected == NOT_AUTHORIZED
     assert connect(cast.boiler.uuid, their_secret).connected == NOT_AUTHORIZED
@@ -278,64 +203,29 @@ def test_reconcile_leaves_an_account_alone_whose_key_may_not_be_committed_yet(
     assert accounts().reconcile([]).removed == []
 
 
-def test_reconcile_reads_every_page(cast: SimpleNamespace, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devices.control.PAGE", 2)
-    devices = [
-        Device.objects.create(organization=cast.acme, name=f"number {n}", device_type=cast.boiler.device_type)
-        for n in range(5)
-    ]
-    for device in devices:
-        keys.issue(device)
-    report = accounts().reconcile(keys.broker_passwords())
-    assert (report.removed, report.missing) == ([], [])
-
-
-def test_many_commands_travel_in_several_messages(cast: SimpleNamespace, broker: Mosquitto) -> None:
-    Source.objects.bulk_create(
-        Source(organization=cast.acme, name="x", scheme="typed_topic", topic_filter=f"{n}/+/+", device=cast.boiler)
-        for n in range(60)
-    )
-    accounts().update_roles()
-    assert len(json.loads(broker.account_file.read_text())["roles"]) == 62
-
-
-def test_several_processes_may_change_accounts_at_the_same_time(cast: SimpleNamespace, broker: Mosquitto) -> None:
-    """They share one account at the broker, which lets only one of them be connected."""
-    command = [program("mosquitto_ctrl"), "-h", "127.0.0.1", "-p", str(broker.port), "-u", broker.ADMIN]
-    command += ["-P", broker.admin_password, "dynsec", "listClients"]
-    stopping = threading.Event()
-
-    def disturb() -> None:
-        while not stopping.is_set():
-            subprocess.run(command, capture_output=True, check=False)
-
-    rival = threading.Thread(target=disturb)
-    rival.start()
-    try:
-        for n in range(15):
-            accounts().allow(f"device-{n}", "secret")
-    finally:
-        stopping.set()
-        rival.join()
-    known = {client["username"] for client in json.loads(broker.account_file.read_text())["clients"]}
-    assert known >= {f"device-{n}" for n in range(15)}
-
-
-def test_a_broker_that_is_away_is_said_so_at_once_and_no_key_is_left(cast: SimpleNamespace, broker: Mosquitto) -> None:
-    broker.stop()
-    started = time.monotonic()
-    with pytest.raises(BrokerAway):
-        keys.issue(cast.boiler)
-    assert time.monotonic() - started < 1
-    assert not DeviceKey.objects.exists()
-
-
-def test_a_wrong_password_of_the_manager_is_a_broker_that_is_away(
-    cast: SimpleNamespace, broker: Mosquitto, settings: Settings
+@pytest.mark.parametrize("words", ["", "not ours", "2999-01-01T00:00:00"])
+def test_reconcile_deletes_an_account_that_somebody_else_made(
+    cast: SimpleNamespace, broker: Mosquitto, words: str
 ) -> None:
-    settings.MQTT_ADMIN_URL = broker.admin_url.replace(broker.admin_password, "guess")
-    with pytest.raises(BrokerAway):
-        keys.issue(cast.boiler)
+    made = {"command": "createClient", "username": "backdoor", "password": "x", "textdescription": words}
+    Control(broker.admin_url).run([made])
+    assert accounts().reconcile([]).removed == ["backdoor"]
+
+
+def test_the_clock_brings_the_broker_in_step(
+    cast: SimpleNamespace, broker: Mosquitto, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker_module, "FRESH", broker_module.FRESH * 0)
+    keys.issue(cast.boiler)
+    key, _ = keys.issue(cast.theirs)
+    DeviceKey.objects.filter(pk=key.pk).update(revoked_at=key.created_at)  # as if the broker had been away
+    source = Source.objects.create(
+        organization=cast.acme, name="x", scheme="shared_topic", topic_filter="sensor/data", device=cast.boiler
+    )
+    tasks.reconcile_broker()
+    kept = json.loads(broker.account_file.read_text())
+    assert {client["username"] for client in kept["clients"]} == {"admin", "listener", str(cast.boiler.uuid)}
+    assert {role["rolename"] for role in kept["roles"]} == {"admin", "listener", str(source.uuid)}
 
 
 def test_accounts_survive_a_broker_that_is_killed(cast: SimpleNamespace, broker: Mosquitto, connect: Connect) -> None:
@@ -343,6 +233,50 @@ def test_accounts_survive_a_broker_that_is_killed(cast: SimpleNamespace, broker:
     broker.crash()
     broker.start()
     assert connect(cast.boiler.uuid, secret).publish(f"devices/{cast.boiler.uuid}/up/readings") < 128
+
+
+def test_what_waits_for_the_listener_survives_a_broker_that_is_killed(
+    cast: SimpleNamespace, broker: Mosquitto, connect: Connect
+) -> None:
+    def listen() -> mqtt.Client:
+        """As the Listener does: MQTT 3.1.1, with a session that outlives the connection."""
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, broker.LISTENER, clean_session=False)
+        client.username_pw_set(broker.LISTENER, broker.listener_password)
+        client.on_message = lambda _client, _data, message: received.append(message.payload)
+        client.on_subscribe = lambda *_: subscribed.set()
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        return client
+
+    received: list[bytes] = []
+    subscribed = threading.Event()
+    listener = listen()
+    listener.subscribe("devices/+/up/#", 1)
+    assert subscribed.wait(WAIT_SECONDS)
+    listener.disconnect()
+    listener.loop_stop()
+
+    _, secret = keys.issue(cast.boiler)
+    device = connect(cast.boiler.uuid, secret)
+    sent = [str(n) for n in range(1500)]  # more than Mosquitto keeps by default
+    device.publish_all(f"devices/{cast.boiler.uuid}/up/readings", sent)
+    time.sleep(2.5)
+    broker.crash()
+    broker.start()
+    listener = listen()
+    until(lambda: len(received) >= len(sent))
+    listener.disconnect()
+    listener.loop_stop()
+    assert received == [payload.encode() for payload in sent]
+
+
+def test_a_packet_beyond_the_limit_ends_the_connection(cast: SimpleNamespace, connect: Connect) -> None:
+    _, secret = keys.issue(cast.boiler)
+    device = connect(cast.boiler.uuid, secret)
+    topic = f"devices/{cast.boiler.uuid}/up/readings"
+    assert device.publish(topic, "x" * 65_000) < 128
+    assert device.publish(topic, "x" * 65_536) is None
+    assert device.lost.is_set()
 
 
 def test_the_folder_of_the_broker_is_closed_to_others(broker: Mosquitto) -> None:

@@ -12,7 +12,7 @@ from devices import keys
 from devices.broker import CheckedAtConnect, accounts, verifier
 from devices.management.commands import broker_accounts
 from devices.models import Source
-from devices.tests.test_broker import Client
+from devices.tests.clients import Client
 from iot_platform.tests.services import Mosquitto
 
 

@@ -91,4 +91,4 @@ def test_a_filter_is_taken_by_whatever_meets_it(cast: SimpleNamespace) -> None:
     assert topics.is_taken("sensors/temperature/+")
     assert not topics.is_taken("sensors/temperature/cellar")
     assert not topics.is_taken("sensorsX/temperature/+")
-    assert not topics.is_taken("sensors/temperature/+", but_for=source)
+    assert not topics.is_taken("sensors/temperature/+", but_for=source.pk)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import random
 import signal
@@ -194,5 +193,4 @@ def main() -> int:
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "iot_platform.settings")
     django.setup()
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -28,6 +29,7 @@ from iot_platform.tests.services import LOOPBACK, Mosquitto, NotInstalled, Postg
 
 EMAIL, PASSWORD = "owner@example.org", secrets.token_urlsafe(16)
 START_SECONDS = 180
+logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each poll hides what matters
 Answer = TypeVar("Answer")
 
 

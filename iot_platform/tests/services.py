@@ -138,15 +138,11 @@ class Server:
         self.process = None
 
     def spawn(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        """A child in a session of its own, so that Ctrl-C reaches the tests first and they end it in order.
-
-        Where Linux offers it, it also ends when the thread that started it does, even by `kill -9`.
-        """
-        tied = [shutil.which("setpriv"), "--pdeathsig", "INT", "--"] if shutil.which("setpriv") else []
+        """A child in a session of its own, so that Ctrl-C reaches the tests first and they end it in order."""
         account = pwd.getpwnam(UNPRIVILEGED) if os.geteuid() == 0 else None
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [*filter(None, tied), *command],
+                tied(command),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -156,6 +152,12 @@ class Server:
                 group=account and account.pw_gid,
                 extra_groups=account and [],
             )
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """Where Linux offers it: the command is interrupted when the thread that started it ends, even by `kill -9`."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "INT", "--", *command] if setpriv else list(command)
 
 
 AnyServer = TypeVar("AnyServer", bound=Server)
@@ -297,6 +299,11 @@ def started(kind: type[AnyServer]) -> Iterator[AnyServer]:
         or_skip(missing)
     with server:
         yield server
+
+
+def pytest_configure() -> None:
+    """A run that is told to end does so as on Ctrl-C: fixtures stop what they have started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

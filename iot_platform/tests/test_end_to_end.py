@@ -47,7 +47,7 @@ def test_a_reading_walks_from_the_device_to_the_chart_the_alert_and_the_webhook(
     channel = {"name": "bench", "kind": "webhook", "url": f"http://{hook.address}/alerts"}
     api.post("/notification-channels", json=channel).raise_for_status()
     page.goto(f"{platform.url}/devices/{device}")
-    expect(page.locator("[data-live=live]").first).to_be_visible(timeout=15_000)
+    expect(page.locator("[data-connection] [data-word=live]")).to_be_visible(timeout=15_000)
 
     token = api.headers["Authorization"].removeprefix("Bearer ")
     with connect(f"ws://{LOOPBACK}:{platform.port}/ws/live-data", origin=platform.url) as live:

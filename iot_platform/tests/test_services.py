@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -101,25 +102,63 @@ def test_a_command_beside_servers_gets_their_addresses_and_gives_its_exit_code()
     assert answer.returncode == 3
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_servers_end_with_the_command_that_started_them(how: signal.Signals) -> None:
-    command = [sys.executable, "-m", "iot_platform.tests", "redis", "--", "sh", "-c", "echo $REDIS_URL; exec sleep 60"]
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A place for temporary files that the unprivileged servers can enter."""
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)  # the unprivileged servers must get through
-        environment = os.environ | {"TMPDIR": folder}
-        runner = subprocess.Popen(
-            command, cwd=services.CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-        assert runner.stdout is not None
-        port = urlsplit(runner.stdout.readline().strip()).port
-        assert port
-        assert services.accepts(port)
-        runner.send_signal(how)
-        runner.wait(20)
-        if how is signal.SIGKILL:
-            os.killpg(runner.pid, signal.SIGKILL)  # `sleep`, which nobody was left to end
-        deadline = time.monotonic() + 10
-        while services.accepts(port) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not services.accepts(port)
-        assert how is signal.SIGKILL or not list(Path(folder).iterdir())
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+def running(folder: Path, *command: str) -> tuple[subprocess.Popen[str], int]:
+    """This command, and the port of the Redis that it started and named."""
+    runner = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=services.CHECKOUT,
+        env=os.environ | {"TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert runner.stdout is not None
+    address = next(line for line in runner.stdout if line.startswith("redis://"))
+    port = urlsplit(address.strip()).port
+    assert port
+    assert services.accepts(port)
+    return runner, port
+
+
+def gone(port: int) -> bool:
+    deadline = time.monotonic() + 10
+    while services.accepts(port) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not services.accepts(port)
+
+
+def test_servers_end_with_the_command_beside_them(shared_folder: Path) -> None:
+    runner, port = running(
+        shared_folder, "iot_platform.tests", "redis", "--", "sh", "-c", "echo $REDIS_URL; exec sleep 60"
+    )
+    runner.terminate()
+    runner.wait(20)
+    assert gone(port)
+    assert not list(shared_folder.iterdir())
+
+
+def test_servers_end_even_when_nobody_is_left_to_end_them(shared_folder: Path) -> None:
+    runner, port = running(
+        shared_folder, "iot_platform.tests", "redis", "--", "sh", "-c", "echo $REDIS_URL; exec sleep 60"
+    )
+    os.killpg(runner.pid, signal.SIGKILL)
+    assert gone(port)
+
+
+def test_a_test_run_that_is_told_to_end_takes_its_servers_with_it(shared_folder: Path, tmp_path: Path) -> None:
+    body = "    print('', redis.environment['REDIS_URL'], sep='\\n', flush=True)\n    time.sleep(60)\n"
+    (tmp_path / "test_it.py").write_text(f"import time\ndef test_it(redis):\n{body}")
+    plugins = ("-p", "iot_platform.tests.services", "-p", "no:django", "-p", "no:cacheprovider")
+    runner, port = running(shared_folder, "pytest", "-s", *plugins, "-c", os.devnull, str(tmp_path))
+    runner.terminate()
+    runner.wait(20)
+    assert gone(port)
+    assert not list(shared_folder.glob("redis-*"))

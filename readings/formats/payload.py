@@ -28,7 +28,7 @@ def parse(payload: bytes) -> Any:
         value = _decode(payload)
     except RecursionError:
         raise Refused(Reason.TOO_DEEP, f"Nested more than {MAX_DEPTH} levels deep.") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _why_not_json(payload, error) from None
     colons = _check(value, 0)
     # Only the raw text still shows a key that was given twice: then it holds more colons than what it decoded to.
@@ -37,7 +37,7 @@ def parse(payload: bytes) -> Any:
     return value
 
 
-def _why_not_json(payload: bytes, error: msgspec.DecodeError) -> Refused:
+def _why_not_json(payload: bytes, error: ValueError) -> Refused:
     try:
         payload.decode()
     except UnicodeDecodeError as broken:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from rest_framework.test import APIClient
 
-from accounts.permissions import Actor
+from devices import keys
 from readings.tests.records import ApiOf
 
 
@@ -18,7 +18,8 @@ def vera(cast: SimpleNamespace, api_of: ApiOf) -> APIClient:
 
 @pytest.fixture
 def as_boiler(cast: SimpleNamespace) -> APIClient:
-    """The boiler itself, as its key authenticates it."""
+    """The boiler itself, with a key of its own."""
+    _, secret = keys.issue(cast.boiler)
     client = APIClient()
-    client.force_authenticate(Actor(organization_id=cast.acme.pk, device_id=cast.boiler.pk))
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
     return client

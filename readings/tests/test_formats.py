@@ -44,6 +44,7 @@ def test_an_envelope_may_number_the_message():
         (b"", Reason.EMPTY),
         (b"21.5 degrees", Reason.BAD_JSON),
         (b"\xff\xfe{\x00}\x00", Reason.NOT_UTF8),
+        (b'{"sensor":"temp\xff","value":1}', Reason.NOT_UTF8),
         (b"\xef\xbb\xbf{}", Reason.BAD_JSON),
         (b'{"sensor":"t","value":NaN}', Reason.BAD_JSON),
         (b'{"sensor":"t","value":Infinity}', Reason.BAD_JSON),

@@ -21,7 +21,7 @@ from readings.tests.records import MINUTE, NOON, READING_FIELDS, add_sensor, at,
 
 @pytest.fixture
 def crowd(cast: SimpleNamespace) -> list[Sensor]:
-    """Twelve sensors with readings of every kind, some interleaved, some silent for long, one without any."""
+    """Twelve sensors with readings of every kind, many at the same time, some silent for long, one without any."""
     chance = random.Random(7)
     sensors = [add_sensor(cast.boiler, f"s{number}") for number in range(12)]
     for number, sensor in enumerate(sensors[:-1]):
@@ -29,8 +29,8 @@ def crowd(cast: SimpleNamespace) -> list[Sensor]:
             record(
                 sensor,
                 *(round(chance.uniform(0, 9), 1) for _ in range(chance.randint(1, 6))),
-                start=NOON + timedelta(seconds=chance.randrange(4000) + 1000 * (number % 3), microseconds=number),
-                every=timedelta(seconds=chance.randint(1, 90)),
+                start=NOON + chance.randrange(40) * MINUTE + number % 3 * 20 * MINUTE,
+                every=chance.randint(1, 3) * MINUTE,
                 status=chance.choice(list(Status)),
                 is_anomaly=chance.random() < 0.3,
             )
@@ -59,7 +59,7 @@ def test_the_newest_are_the_same_as_after_sorting_everything(
             min_value=chance.choice([None, 3.0]),
             max_value=chance.choice([None, 7.0]),
         )
-        after = chance.choice([None, Place(NOON + timedelta(seconds=chance.randrange(6000)), chance.randrange(100))])
+        after = chance.choice([None, Place(NOON + chance.randrange(100) * MINUTE, chance.randrange(150))])
         limit = chance.randint(1, 40)
         found = history.newest(wanted.states(actor_for(cast.vera)), wanted.readings(after), limit)
         assert found == plainly_sorted(wanted, after, crowd)[:limit]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connection
 from rest_framework.test import APIClient
 
 from accounts.permissions import actor_for
@@ -181,6 +185,7 @@ def test_review_and_removal_need_their_role(cast: SimpleNamespace, api_of: ApiOf
     for client in (api_of(cast.vera), as_boiler):
         assert client.post("/api/v1/readings/validate", {"ids": [reading.pk]}).status_code == 403
     assert api_of(cast.olga).delete(url).status_code == 403
+    assert as_boiler.post("/api/v1/readings/archive", {"ids": [reading.pk]}).status_code == 403
     assert Reading.objects.get(pk=reading.pk).status == Status.PENDING
 
 
@@ -191,3 +196,25 @@ def test_an_admin_deletes_a_reading_and_the_counts_follow(cast: SimpleNamespace,
     assert adam.get(f"/api/v1/readings/{second.pk}").status_code == 404
     answer = adam.get("/api/v1/sensors/latest").json()
     assert (answer["total_readings"], answer["temperature"]["id"]) == (1, first.pk)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one writer in at a time")
+def test_counts_stay_right_when_everybody_works_on_the_same_readings(cast: SimpleNamespace) -> None:
+    ids = [reading.pk for reading in record(cast.temperature, *range(200), is_anomaly=True)]
+
+    def work(seed: int) -> None:
+        chance = random.Random(seed)
+        for turn in range(10):
+            some = chance.sample(ids, 60)
+            chance.choice([review.validate, review.archive])(some, EVERYTHING())
+            review.remove(some[:2], EVERYTHING())
+            record(cast.temperature, 1.0, 2.0, start=NOON + timedelta(days=seed + 1, minutes=2 * turn))
+        connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    assert counts_of(cast.temperature) == counted(cast.temperature)
+    state = SensorState.objects.get(pk=cast.temperature.pk)
+    assert state.reading_id == Reading.objects.order_by("time").last().pk
+    assert state.earliest_time == Reading.objects.order_by("time").first().time

@@ -3,9 +3,11 @@
 import { send } from "./api.js";
 import { listen } from "./live.js";
 import { refresh } from "./parts.js";
+import { showReadings } from "./readings.js";
 import { later, showToast } from "./undo.js";
 
 listen("/ws/alerts", "alert", refresh);
+listen("/ws/live-data", "readings", (frame) => showReadings(frame));
 
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("[data-post], [data-later]");

@@ -13,7 +13,7 @@ export async function send(method, url, body, options = {}) {
   try {
     response = await fetch(url, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), ...options });
   } catch {
-    throw new Problem("The platform could not be reached. Nothing was changed; try again.");
+    throw new Problem("The platform could not be reached; try again.");
   }
   const text = await response.text();
   if (!response.ok) throw new Problem(explained(response.status, text));
@@ -30,7 +30,7 @@ function explained(status, text) {
     const errors = JSON.parse(text).errors;
     return errors.map(({ attr, detail }) => (attr && attr !== "non_field_errors" ? `${attr}: ${detail}` : detail)).join(" ");
   } catch {
-    return `The platform answered ${status}. Nothing was changed; try again.`;
+    return `The platform answered with ${status}; try again.`;
   }
 }
 

@@ -39,8 +39,8 @@ sending.querySelector("[data-issue]")?.addEventListener("click", async ({ target
   target.disabled = true;
   showProblem(sending, null);
   try {
-    const { key } = await send("POST", target.dataset.issue, {});
-    for (const code of sending.querySelectorAll(".command code")) code.textContent = code.textContent.replace(KEY_PLACE, key);
+    const { secret } = await send("POST", target.dataset.issue, {});
+    for (const code of sending.querySelectorAll(".command code")) code.textContent = code.textContent.replace(KEY_PLACE, secret);
     sending.querySelector("[data-key-offer]").hidden = true;
     sending.querySelector("[data-key-issued]").hidden = false;
   } catch (problem) {

@@ -76,7 +76,7 @@ function lineSeries(line, points, color) {
     data: points.map(([time, , , mean]) => [time, mean]),
     step: isSwitch(line) && "end",
     symbol: "circle",
-    symbolSize: (_, { dataIndex }) => (isLone(points, dataIndex) ? 4 : 0),
+    symbolSize: (_, { dataIndex }) => (dataIndex === points.length - 1 ? 5 : isLone(points, dataIndex) ? 4 : 0),
     itemStyle: { color },
     lineStyle: { color, width: 1.75, type: DASHES[line.dash] ?? "dotted" },
     areaStyle: isSwitch(line) ? { color, opacity: 0.15 } : undefined,

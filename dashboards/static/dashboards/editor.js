@@ -14,10 +14,12 @@ const KEYS = { ArrowLeft: ["left", "narrower"], ArrowRight: ["right", "wider"], 
 const editor = document.querySelector("#editor");
 const saveButton = editor.querySelector("[data-save-layout]");
 const undoButton = editor.querySelector("[data-undo]");
+const doneButton = editor.querySelector("[data-done]");
 const saved = editor.querySelector("[data-saved]");
 
 let tiles = [];
 let before = []; // what undo goes back to, the newest last
+let renaming = null; // the tile whose title is being typed: all its letters are one change
 
 function start() {
   tiles = JSON.parse(document.querySelector("#layout").textContent).tiles;
@@ -28,6 +30,8 @@ function start() {
 }
 
 function stop() {
+  before = [];
+  saved.textContent = "";
   setEditing(false);
   redraw();
 }
@@ -35,10 +39,11 @@ function stop() {
 function setEditing(isEditing) {
   editor.hidden = !isEditing;
   grid.toggleAttribute("data-editing", isEditing);
-  for (const button of document.querySelectorAll("[data-edit]")) button.setAttribute("aria-expanded", isEditing);
+  for (const button of document.querySelectorAll("[data-edit]")) button.hidden = isEditing;
 }
 
 function change(next) {
+  renaming = null;
   before.push(tiles);
   tiles = next;
   saved.textContent = "Not saved yet.";
@@ -46,6 +51,7 @@ function change(next) {
 }
 
 function undo() {
+  renaming = null;
   tiles = before.pop() ?? tiles;
   saved.textContent = before.length ? "Not saved yet." : "";
   show();
@@ -64,6 +70,7 @@ function show() {
   for (const element of known.values()) element.hidden = true; // undo may bring it back
   placeTiles();
   saveButton.disabled = undoButton.disabled = !before.length;
+  doneButton.textContent = before.length ? "Discard changes" : "Close";
 }
 
 function placeholder(tile) {
@@ -122,7 +129,7 @@ async function save() {
 }
 
 document.addEventListener("click", ({ target }) => {
-  if (target.closest("[data-edit]")) return editor.hidden ? start() : stop();
+  if (target.closest("[data-edit]")) return start();
   const deed = target.closest("[data-do]")?.dataset.do;
   if (deed === "remove") change(removed(tiles, idOf(target)));
   else if (DEEDS[deed]) change(arranged(tiles, idOf(target), DEEDS[deed]));
@@ -133,7 +140,7 @@ editor.querySelector("[data-add]").addEventListener("submit", (event) => {
 });
 saveButton.addEventListener("click", save);
 undoButton.addEventListener("click", undo);
-editor.querySelector("[data-done]").addEventListener("click", stop);
+doneButton.addEventListener("click", stop);
 
 grid.addEventListener("keydown", (event) => {
   const deeds = event.target.closest('[data-do="grip"]') && KEYS[event.key];
@@ -142,9 +149,12 @@ grid.addEventListener("keydown", (event) => {
   change(arranged(tiles, idOf(event.target), DEEDS[deeds[event.shiftKey ? 1 : 0]]));
 });
 
-grid.addEventListener("change", ({ target }) => {
+grid.addEventListener("input", ({ target }) => {
   if (!target.matches("[data-title]")) return;
-  change(tiles.map((tile) => (tile.id === idOf(target) ? { ...tile, title: target.value } : tile)));
+  const id = idOf(target);
+  if (renaming === id) tiles = before.pop();
+  change(tiles.map((tile) => (tile.id === id ? { ...tile, title: target.value } : tile)));
+  renaming = id;
 });
 
 /** Dragging the grip moves the tile by whole cells; letting go is one change, so one undo takes it back. */

@@ -36,6 +36,15 @@ async function copy(button) {
   setTimeout(() => (label.textContent = "Copy"), 2500);
 }
 
+for (const button of document.querySelectorAll("[data-reveal]")) {
+  const revealed = document.getElementById(button.dataset.reveal);
+  button.addEventListener("click", () => {
+    revealed.hidden = !revealed.hidden;
+    button.setAttribute("aria-expanded", !revealed.hidden);
+    if (!revealed.hidden) revealed.querySelector("input").focus();
+  });
+}
+
 for (const form of document.querySelectorAll("[data-create]")) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

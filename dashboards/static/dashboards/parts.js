@@ -69,17 +69,18 @@ function refreshWhenLetGo(part) {
 /** Rows change where they stand; those that left the list stay dimmed, new ones wait to be asked for. */
 function mergeRows(list, fresh) {
   if (!list.children.length) return void list.replaceChildren(...fresh.children);
-  const rows = new Map([...fresh.children].map((row) => [row.dataset.key, row]));
+  const rows = new Map([...fresh.cloneNode(true).children].map((row) => [row.dataset.key, row]));
   for (const row of [...list.children]) {
     const newer = rows.get(row.dataset.key);
     row.toggleAttribute("data-gone", !newer);
-    if (newer && !newer.isEqualNode(row)) replaceRow(row, newer.cloneNode(true));
+    if (newer && !newer.isEqualNode(row)) replaceRow(row, newer);
     rows.delete(row.dataset.key);
   }
   list.dispatchEvent(new CustomEvent("newrows", { detail: { count: rows.size, show: () => list.replaceWith(fresh) } }));
 }
 
 function replaceRow(row, newer) {
+  keepNewer(row, newer);
   const focused = row.contains(document.activeElement) ? document.activeElement : null;
   row.replaceWith(newer);
   if (focused) (newer.querySelector(`[data-${focused.dataset.post ? "post" : "later"}]`) ?? newer.querySelector("a"))?.focus();
