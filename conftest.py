@@ -6,10 +6,11 @@ Globex has mallory (owner) and the device `theirs`. Sam runs the platform itself
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
+from django.core.cache import cache
 from rest_framework.test import APIClient
 
 from accounts.models import Membership, Organization, Role, User
@@ -39,6 +40,14 @@ def equip(organization: Organization, name: str) -> tuple[Unit, Device, Sensor]:
         unit="celsius",
     )
     return unit, device, sensor
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted() -> Iterator[None]:
+    """Failed sign-ins of one test are not counted towards the next."""
+    cache.clear()
+    yield
+    cache.clear()
 
 
 @pytest.fixture

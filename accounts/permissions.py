@@ -79,8 +79,19 @@ def actor_of(request: Request) -> Actor | None:
         return caller
     known = getattr(request, "_actor", None)
     if known is None:
-        known = request._actor = actor_for(caller, chosen_organization(request))
+        known = request._actor = _member(request, caller)
     return known
+
+
+def _member(request: Request, person: User) -> Actor:
+    """The caller in the organization that was chosen; a choice of the pages that no longer holds is forgotten."""
+    try:
+        return actor_for(person, chosen_organization(request))
+    except NotFound:
+        if ORGANIZATION_HEADER in request.headers:
+            raise
+        request.session.pop(ORGANIZATION_SESSION_KEY, None)
+        return actor_for(person)
 
 
 @dataclass(frozen=True, slots=True)

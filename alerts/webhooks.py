@@ -101,7 +101,7 @@ def parse(url: str) -> Target:
     """Take a URL apart. Raises Refused when it is none that we could ever call."""
     match = URL.fullmatch(url)
     if match is None:
-        raise Refused("Write a plain address: https://host/path, without user name, spaces, backslash or umlauts.")
+        raise Refused("Write a plain address: https://host/path, without user name, blanks, backslash or accents.")
     is_https = match["scheme"].lower() == "https"
     host = match["host"].lower()
     port = int(match["port"] or (443 if is_https else 80))

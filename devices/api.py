@@ -152,6 +152,9 @@ class SensorViewSet(TenantViewSet):
     def perform_create(self, serializer: BaseSerializer) -> None:
         serializer.save()
 
+    def perform_destroy(self, sensor: Sensor) -> None:
+        sensor.remove()
+
 
 @extend_schema_view(
     list=extend_schema(summary="List the keys of a device"),

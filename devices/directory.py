@@ -121,16 +121,17 @@ class Directory:
         """The enabled source whose topic filter this topic falls under."""
         now = time.monotonic()
         if self._sources is None or now - self._sources[0] >= self._max_age:
-            found = Source.objects.filter(
-                is_enabled=True, device__deleted_at=None, organization__deleted_at=None
-            ).select_related("device")
-            self._sources = (now, list(found))
+            self._sources = (now, list(_enabled_sources().select_related("device")))
         return next((source for source in self._sources[1] if topic_matches_sub(source.topic_filter, topic)), None)
 
 
 def topic_filters() -> Iterable[str]:
     """What the Listener subscribes to beside the devices' own topics."""
-    return Source.objects.filter(is_enabled=True).values_list("topic_filter", flat=True)
+    return _enabled_sources().values_list("topic_filter", flat=True)
+
+
+def _enabled_sources() -> QuerySet[Source]:
+    return Source.objects.filter(is_enabled=True, device__deleted_at=None, organization__deleted_at=None)
 
 
 def _with_type(sensors: QuerySet[Sensor]) -> QuerySet[Sensor]:

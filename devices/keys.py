@@ -56,6 +56,15 @@ def find(secret: str) -> DeviceKey | None:
     return key
 
 
+def find_password(username: str, secret: str) -> DeviceKey | None:
+    """The key if it is this account's password at the broker: the newest one of its device or source."""
+    key = find(secret)
+    if key is None or key.username != username:
+        return None
+    newer = DeviceKey.objects.filter(device=key.device_id, source=key.source_id, pk__gt=key.pk)
+    return None if newer.exists() else key
+
+
 def note_use(key: DeviceKey) -> None:
     """Remember that it was used; at most once a minute, so that a busy device costs no write a request."""
     now = timezone.now()

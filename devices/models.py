@@ -169,6 +169,13 @@ class SensorQuerySet(TenantQuerySet):
         return super().visible_to(actor).filter(device__deleted_at=None)
 
 
+class SensorManager(models.Manager.from_queryset(SensorQuerySet)):
+    """Sensors that were not deleted."""
+
+    def get_queryset(self) -> SensorQuerySet:
+        return super().get_queryset().filter(deleted_at=None)
+
+
 class Sensor(models.Model):
     """One quantity of one device. `key` is its name on the wire, unique on the device."""
 
@@ -188,8 +195,10 @@ class Sensor(models.Model):
     maximum = models.FloatField(null=True, blank=True, help_text="Narrows the plausible range of the sensor type.")
     description = models.TextField(blank=True, max_length=5000)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = SensorQuerySet.as_manager()
+    objects = SensorManager()
+    with_deleted = SensorQuerySet.as_manager()  # for the clock, which removes them
 
     class Meta:
         ordering = ("device", "key")
@@ -201,6 +210,11 @@ class Sensor(models.Model):
     @property
     def unit_symbol(self) -> str:
         return UNITS[self.unit].symbol if self.unit in UNITS else self.unit
+
+    def remove(self) -> None:
+        """Vanish from every door at once, leaving the key free for another; the clock removes the readings."""
+        self.deleted_at, self.key = timezone.now(), f"deleted-{self.pk}"
+        self.save(update_fields=["deleted_at", "key"])
 
 
 class Source(models.Model):

@@ -24,14 +24,13 @@ class Wave:
     noise: float = 0.0
     peak_hour: float = 14.0
     digits: int = 2
+    floor: float = -math.inf
 
     def at(self, when: datetime, seed: int) -> float:
         day = (when.hour + when.minute / 60 + when.second / 3600 - self.peak_hour) / 24
         slow = math.sin(when.timestamp() / 7_919 + seed % 97)  # so that no two days are the same
-        return round(
-            self.level + self.swing * (math.cos(2 * math.pi * day) + 0.15 * slow) + self.noise * _noise(when, seed),
-            self.digits,
-        )
+        value = self.level + self.swing * (math.cos(2 * math.pi * day) + 0.15 * slow) + self.noise * _noise(when, seed)
+        return round(max(self.floor, value), self.digits)
 
 
 @dataclass(frozen=True, slots=True)

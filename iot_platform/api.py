@@ -1,33 +1,18 @@
-"""What every HTTP endpoint shares: strict JSON, paging, one shape of error, paths without a trailing slash."""
+"""What every API endpoint shares: strict JSON, paging, one shape of error."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import OperationalError
-from django.http import HttpRequest, HttpResponseBase
+from django.db import IntegrityError, OperationalError
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 
 MAX_DEPTH = 8
-
-
-class DropTrailingSlash:
-    """`/api/v1/units/` is `/api/v1/units`. Rewritten, never redirected: a redirect loses the body of a POST."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
-            request.path_info = request.path_info.rstrip("/")
-            request.path = request.path.rstrip("/")
-        return self.get_response(request)
 
 
 class Page(PageNumberPagination):
@@ -48,6 +33,12 @@ class Unavailable(APIException):
     status_code = 503
     default_detail = "The database is away; nothing was stored. Send it again."
     default_code = "unavailable"
+
+
+class Conflict(APIException):
+    status_code = 409
+    default_detail = "Somebody else has just changed or made the same thing. Look at it and try again."
+    default_code = "conflict"
 
 
 class StrictJSONParser(JSONParser):
@@ -90,6 +81,8 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
 
     if isinstance(error, OperationalError):
         error = Unavailable()
+    if isinstance(error, IntegrityError):
+        error = Conflict()
     if isinstance(error, RequestDataTooBig):
         error = TooLarge()
     response = exception_handler(error, context)

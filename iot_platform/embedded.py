@@ -52,7 +52,8 @@ class Platform:
         )
         working = threading.Thread(target=worker.start, name="worker", daemon=True)
         working.start()
-        clock = EmbeddedService(app, thread=True)  # as a process of its own it would reach nobody: queues are in memory
+        # as a process of its own it would reach nobody: queues are in memory
+        clock = EmbeddedService(app, thread=True, scheduler_cls=settings.CELERY_BEAT_SCHEDULER)
         clock.daemon = True
         clock.start()
         self.fleet.start()

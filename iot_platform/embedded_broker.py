@@ -38,6 +38,7 @@ CONNECT_SECONDS = 10
 RECHECK_SECONDS = 3
 BACKLOG_MESSAGES = 5_000
 CONNECTIONS = 500
+SOURCE_TOPICS: dict[str, str] = {}  # the topic filter of each source that is connected
 
 
 class ConnectRefused(Exception):
@@ -59,7 +60,7 @@ class KnownAtTheGate(BaseAuthPlugin):
 
 
 class OwnTopics(BaseTopicPlugin):
-    """A device writes under its own `up`, reads under its own `down`, and nothing else."""
+    """A device writes under its own `up`, reads under its own `down`; a source writes what falls under its filter."""
 
     async def topic_filtering(
         self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
@@ -71,6 +72,8 @@ class OwnTopics(BaseTopicPlugin):
 def may(username: str, topic: str, *, writes: bool) -> bool:
     if username == LISTENER:
         return True
+    if username in SOURCE_TOPICS:
+        return writes and topic_matches_sub(SOURCE_TOPICS[username], topic)
     return topic_matches_sub(f"devices/{username}/{'up' if writes else 'down'}/#", topic)
 
 
@@ -217,9 +220,11 @@ class EmbeddedBroker:
             if secrets.compare_digest(password.encode(), self.listener_secret.encode()):
                 return 0
             raise ConnectRefused(REFUSED_CREDENTIALS)
-        key = await sync_to_async(_find)(password)
-        if key is None or str(key.device.uuid) != username:
+        key = await sync_to_async(_find)(username, password)
+        if key is None:
             raise ConnectRefused(REFUSED_CREDENTIALS)
+        if key.source:
+            SOURCE_TOPICS[username] = key.source.topic_filter
         return key.pk
 
     async def _expel_revoked(self) -> None:
@@ -232,9 +237,9 @@ class EmbeddedBroker:
                     writer.close()
 
 
-def _find(secret: str) -> DeviceKey | None:
+def _find(username: str, secret: str) -> DeviceKey | None:
     close_old_connections()
-    return keys.find(secret)
+    return keys.find_password(username, secret)
 
 
 def _usable(ids: list[int]) -> set[int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import Q
 
 from accounts.models import Organization
+from devices import removal
 from devices.models import Device, Sensor
 from readings.models import Reading, SensorState
 
@@ -22,28 +24,37 @@ def purge() -> bool:
 
 def _bite() -> bool:
     """One transaction of work; False when nothing is left to do."""
-    device = Device.objects.exclude(deleted_at=None).order_by("deleted_at").first()
+    sensor = Sensor.with_deleted.filter(Q(device__deleted_at__isnull=False) | Q(deleted_at__isnull=False)).first()
+    if sensor is not None:
+        _purge_sensor(sensor)
+        return True
+    device = Device.objects.exclude(deleted_at=None).first()
     if device is not None:
-        _purge_device(device)
+        device.delete()
         return True
-    organization = Organization.objects.exclude(deleted_at=None).order_by("deleted_at").first()
-    if organization is None:
-        return False
-    doomed = Device.objects.filter(organization=organization)
-    if doomed.update(deleted_at=organization.deleted_at):
-        return True
-    organization.delete()
-    return True
+    organization = Organization.objects.exclude(deleted_at=None).first()
+    if organization is not None:
+        _purge_organization(organization)
+    return organization is not None
 
 
 @transaction.atomic
-def _purge_device(device: Device) -> None:
+def _purge_sensor(sensor: Sensor) -> None:
     """Readings carry no foreign key constraint, so they go first; everything else goes with the row."""
-    sensors = list(Sensor.objects.filter(device=device).values_list("pk", flat=True))
-    some = list(Reading.objects.filter(sensor__in=sensors).values_list("pk", flat=True).order_by()[:BITE])
-    if some:
-        for start in range(0, len(some), 5_000):
-            Reading.objects.filter(sensor__in=sensors, pk__in=some[start : start + 5_000]).delete()
+    readings = Reading.objects.filter(sensor=sensor)
+    last = readings.order_by("time").values_list("time", flat=True)[BITE : BITE + 1].first()
+    if last is not None:
+        readings.filter(time__lt=last).delete()
         return
-    SensorState.objects.filter(pk__in=sensors).delete()
-    device.delete()
+    readings.delete()
+    SensorState.objects.filter(sensor=sensor).delete()
+    sensor.delete()
+
+
+def _purge_organization(organization: Organization) -> None:
+    """Its devices first, each as if it were deleted by itself, so that the broker lets nobody in any more."""
+    device = Device.objects.active().filter(organization=organization).first()
+    if device is not None:
+        removal.remove(device)
+    else:
+        organization.delete()

@@ -17,6 +17,7 @@ from accounts.models import Organization
 from alerts.models import Rule, Severity
 from dashboards.models import Dashboard, Tile
 from devices import keys
+from devices.broker import accounts
 from devices.models import Device, DeviceType, Sensor, SensorType, Source, Unit
 from devices.simulation import Busy, Meter, Signal, SimulatedDevice, Wave
 from readings import review
@@ -63,7 +64,7 @@ def _climate(temperature: float, swing: float = 1.5, humidity: float = 45) -> di
 def _surroundings(temperature: float) -> dict[str, Signal]:
     return {
         **_climate(temperature, 2.5),
-        "motion": Wave(6, 5, 2, digits=0),
+        "motion": Wave(6, 5, 2, digits=0, floor=0),
         "light": Wave(420, 260, 15, digits=0),
         "sound": Wave(58, 9, 3, digits=1),
     }
@@ -129,6 +130,7 @@ def build(organization: Organization, progress: Progress) -> None:
         devices = _make_devices(organization)
         _make_rules(organization, devices)
         _make_dashboard(organization)
+    accounts().update_roles()  # the Listener may read what the source writes
     for sample in SAMPLES:
         key_of(devices[sample.external_id])
     _write_history(progress)
@@ -234,15 +236,25 @@ def _make_rules(organization: Organization, devices: dict[str, Device]) -> None:
 def _make_dashboard(organization: Organization) -> None:
     dashboard = Dashboard.objects.create(organization=organization, name="Sites at a glance")
     places = [
-        ("temperature", "Temperatures", 0, 0, 8, 4),
-        ("humidity", "Humidity", 8, 0, 4, 4),
-        ("battery_level", "Batteries", 0, 4, 4, 3),
-        ("energy_usage", "Energy", 4, 4, 4, 3),
-        ("sound", "Sound", 8, 4, 4, 3),
+        ("temperature", "Temperatures", 0, 0, 8, 4, "chart"),
+        ("humidity", "Humidity", 8, 0, 4, 4, "value"),
+        ("battery_level", "Batteries", 0, 4, 4, 3, "value"),
+        ("energy_usage", "Energy", 4, 4, 4, 3, "value"),
+        ("sound", "Sound", 8, 4, 4, 3, "chart"),
     ]
     Tile.objects.bulk_create(
-        Tile(dashboard=dashboard, key=f"tile-{code}", title=title, sensor_type=code, x=x, y=y, w=w, h=h)
-        for code, title, x, y, w, h in places
+        Tile(
+            dashboard=dashboard,
+            key=f"tile-{code}",
+            title=title,
+            sensor_type=code,
+            x=x,
+            y=y,
+            w=w,
+            h=h,
+            options={"kind": kind, "range": 86_400},
+        )
+        for code, title, x, y, w, h, kind in places
     )
 
 

@@ -110,7 +110,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "iot_platform.api.DropTrailingSlash",
+    "iot_platform.middleware.DropTrailingSlash",
+    "iot_platform.middleware.ContentSecurityPolicy",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -141,6 +142,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = None if EMBEDDED else BASE_DIR / "staticfiles"  # one process serves from where the files lie
 STATICFILES_DIRS = [path for path in [BASE_DIR / "static"] if path.exists()]  # browser libraries from npm
 WHITENOISE_USE_FINDERS = EMBEDDED or DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG
 
 
 # -- stores -------------------------------------------------------------------------------------------------
@@ -266,7 +268,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "devices.authentication.DeviceKeyAuthentication",
         "accounts.authentication.TokenAuthentication",
-        "accounts.authentication.SessionAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HasAccess"],
     "DEFAULT_PARSER_CLASSES": ["iot_platform.api.StrictJSONParser"],

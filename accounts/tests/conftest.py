@@ -1,4 +1,4 @@
-"""What tests of sign-in need: nothing counted before, and a password that is known."""
+"""What tests of sign-in need: a password that is known, and threads that really meet."""
 
 from __future__ import annotations
 
@@ -8,20 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from django.core.cache import cache
 from django.db import connection
 from rest_framework.test import APIClient
 
 from accounts.models import User
 
 PASSWORD = "seven wet otters"
-
-
-@pytest.fixture(autouse=True)
-def nothing_counted() -> Iterator[None]:
-    cache.clear()
-    yield
-    cache.clear()
 
 
 @pytest.fixture
