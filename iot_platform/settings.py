@@ -294,6 +294,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "SeverityEnum": "alerts.models.Severity.labels",
+        "AlertStatusEnum": "alerts.models.Alert.Status",
+        "DeliveryStatusEnum": "alerts.models.Delivery.Status",
+        "SensorStatusEnum": "devices.models.Sensor.Status",
+    },
 }
 UNFOLD = {
     "SITE_TITLE": "IoT platform",
