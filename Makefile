@@ -48,10 +48,10 @@ env: ## Write a .env with new random secrets, for docker compose
 
 # -- to change it -------------------------------------------------------------------------------------------
 test: .venv/development ready $(if $(filter 1 true,$(CI)),test-services) ## Run every test (ARGS="-k name", DATABASE_URL=postgres://...)
-	@$(TEST_SECRETS) $(BIN)/python -m pytest $(ARGS)
+	@exec env $(TEST_SECRETS) $(BIN)/python -m pytest $(ARGS)
 
 test-postgres: .venv/development ready $(if $(filter 1 true,$(CI)),test-services) ## Run every test on a PostgreSQL that is started for it
-	@$(BIN)/python -m iot_platform.tests postgresql -- $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m iot_platform.tests postgresql -- $(BIN)/python -m pytest $(ARGS)
 
 test-services: .venv/development ## Install what tests need beside Python: PostgreSQL, Redis, Mosquitto, Chromium
 	@$(BIN)/python -m iot_platform.tests install

@@ -97,7 +97,6 @@ class ReadingAdmin(ReadOnly):
     list_select_related = ("sensor__device", "sensor__sensor_type")
     paginator = InfinitePaginator
     actions = ("validate", "archive")
-    actions_selection_counter = False  # it would offer to select every reading there is
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """By the index that the filter leaves: of sensors by time, else in the order of storing."""
@@ -118,11 +117,11 @@ class ReadingAdmin(ReadOnly):
     def has_review_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("readings.change_reading")
 
-    @action(description="Confirm", permissions=["review"])
+    @action(description="Validate", permissions=["review"])
     def validate(self, request: HttpRequest, queryset: QuerySet[Reading]) -> None:
         self._review(request, queryset, review.validate)
 
-    @action(description="Put away", permissions=["review"])
+    @action(description="Archive", permissions=["review"])
     def archive(self, request: HttpRequest, queryset: QuerySet[Reading]) -> None:
         self._review(request, queryset, review.archive)
 

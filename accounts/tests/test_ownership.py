@@ -133,7 +133,7 @@ def test_a_new_password_for_nobody_is_an_error(db: None) -> None:
         run("password")
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_of_four_who_come_first_at_the_same_time_one_runs_the_installation(on_disk: None, settings) -> None:
     settings.REGISTRATION_OPEN = True
     barrier = threading.Barrier(4)

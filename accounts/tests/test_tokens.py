@@ -88,7 +88,7 @@ def test_an_expired_refresh_token_is_refused_and_forgotten_at_the_next_sign_in(c
     assert not RefreshToken.objects.filter(jti=claims["jti"]).exists()
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("again", range(3))
 def test_of_eight_uses_at_the_same_time_one_succeeds(on_disk: None, again: int) -> None:
     user = User.objects.create(username="ada", email="ada@example.org")

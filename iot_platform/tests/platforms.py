@@ -147,6 +147,7 @@ class Services(Platform):
         self.environment |= {name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "JWT_SIGNING_KEY")}
         for command in ("migrate", "create_owner", "broker_accounts"):
             self.manage(command)
+        self.manage("collectstatic", "--noinput")
         self.spawn("web", sys.executable, "-m", "daphne", "-b", LOOPBACK, "-p", str(self.port), "iot_platform.asgi:application")
         self.start_worker()
         self.spawn("beat", sys.executable, "-m", "celery", "-A", "iot_platform", "beat", "--loglevel", "WARNING")

@@ -11,7 +11,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from devices.models import Device
-from readings.models import Origin, Protocol, Reading, Reason, Rejection, Status
+from readings.models import Origin, Protocol, Reading, Reason, Rejection, SensorState, Status
 from readings.tests.records import MINUTE, NOON, READING_FIELDS, ApiOf, add_sensor, at, of_device, record, values
 
 # -- who may ask -----------------------------------------------------------------------------------------------
@@ -121,6 +121,7 @@ def test_statistics_of_nothing_are_zero(vera: APIClient) -> None:
 def test_the_latest_of_a_device_is_one_reading_a_sensor(cast: SimpleNamespace, vera: APIClient) -> None:
     record(cast.temperature, 20.0, 21.0)
     record(add_sensor(cast.boiler, "attic"), 9.0)
+    record(cast.temperature, 99.0, start=NOON - MINUTE, status=Status.INVALID)
     add_sensor(cast.boiler, "never heard of")
     answer = vera.get(of_device(cast.boiler, "/latest")).json()
     assert answer["device"] == str(cast.boiler.uuid)

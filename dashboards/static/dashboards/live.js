@@ -1,6 +1,6 @@
 // Streams of live frames: they come back by themselves, notice what they missed, and say how they are.
 
-import { badge } from "./badges.js";
+import { showBadge } from "./badges.js";
 import { serverSays } from "./clock.js";
 import { age } from "./figures.js";
 import { refresh } from "./parts.js";
@@ -96,7 +96,7 @@ function showConnection() {
   const word = lost.length ? "reconnecting" : all.every((stream) => stream.isLive) ? "live" : "connecting";
   const chip = document.querySelector("[data-connection]");
   chip.dataset.on = "";
-  if (chip.querySelector("[data-word]").dataset.word !== word) chip.replaceChildren(badge(word));
+  showBadge(chip, word);
   showBanner(lost);
 }
 
