@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from readings.models import Protocol, Reading
 
 HISTORY = timedelta(days=14)
 HISTORY_STEP = timedelta(minutes=10)
+RECENT = timedelta(hours=1)
 MESSAGES_A_BATCH = 1_000
 
 UNITS = {
@@ -259,23 +260,29 @@ def _make_dashboard(organization: Organization) -> None:
 
 
 def _write_history(progress: Progress) -> None:
-    end = now().replace(second=0, microsecond=0)
-    times = [end - HISTORY + HISTORY_STEP * step for step in range(1, HISTORY // HISTORY_STEP)]
-    messages = _past_messages(times)
-    total = len(times) * len(SAMPLES)
-    done = 0
+    end = now().replace(microsecond=0)
+    moments = {sample.external_id: _moments(sample, end) for sample in SAMPLES}
+    total, done = sum(map(len, moments.values())), 0
+    messages = (_spoken(sample, when) for sample in SAMPLES for when in moments[sample.external_id])
     while batch := list(itertools.islice(messages, MESSAGES_A_BATCH)):
         ingest(batch, history=True)
         done += len(batch)
         progress("Writing 14 days of history", done, total)
 
 
-def _past_messages(times: list[datetime]) -> Iterator[Message]:
-    for sample in SAMPLES:
-        device = SimulatedDevice(sample.uuid, "", sample.interval_seconds, sample.signals)
-        for when in times:
-            payload = json.dumps(device.readings(when)).encode()
-            yield Message(sample.uuid, payload, when, Protocol.MQTT, f"devices/{sample.uuid}/up/readings")
+def _moments(sample: Sample, end: datetime) -> list[datetime]:
+    """When the device spoke: every ten minutes, and within the last hour as often as it does from now on."""
+    recent = end - RECENT
+    before = [recent - HISTORY_STEP * step for step in range((HISTORY - RECENT) // HISTORY_STEP, 0, -1)]
+    interval = timedelta(seconds=sample.interval_seconds)
+    return before + [recent + interval * step for step in range(RECENT // interval)]
+
+
+def _spoken(sample: Sample, when: datetime) -> Message:
+    """What the device said at that time."""
+    device = SimulatedDevice(sample.uuid, "", sample.interval_seconds, sample.signals)
+    payload = json.dumps(device.readings(when)).encode()
+    return Message(sample.uuid, payload, when, Protocol.MQTT, f"devices/{sample.uuid}/up/readings")
 
 
 def _review(organization: Organization) -> None:
@@ -292,15 +299,4 @@ def _review(organization: Organization) -> None:
 def _let_speak() -> None:
     """Each device says something now, through the same corridor; the rack that is too warm opens an alert."""
     when = now()
-    ingest(
-        [
-            Message(
-                sample.uuid,
-                json.dumps(SimulatedDevice(sample.uuid, "", 0, sample.signals).readings(when)).encode(),
-                when,
-                Protocol.MQTT,
-                f"devices/{sample.uuid}/up/readings",
-            )
-            for sample in SAMPLES
-        ]
-    )
+    ingest([_spoken(sample, when) for sample in SAMPLES])
