@@ -16,7 +16,6 @@ from rest_framework.test import APIClient
 from accounts.models import Membership, Organization, Role, User
 from devices.models import Device, DeviceType, Sensor, SensorType, Unit
 
-
 pytest_plugins = ["iot_platform.tests.services", "iot_platform.tests.platforms"]
 
 

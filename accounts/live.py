@@ -229,11 +229,11 @@ class OrganizationConsumer(AsyncWebsocketConsumer):
         if same_user >= self.SOCKETS_PER_USER:
             await self.close(self.TOO_MANY)
             return
-        self.actor, self.user = actor, user
+        self.actor, self.user, self.organization_id = actor, user, actor.organization_id
         await self.welcome()
         self.start(self.drain())
         self.start(self.recheck())
-        await hub.join(actor.organization_id, self)
+        await hub.join(self.organization_id, self)
 
     async def welcome(self) -> None:
         data = {"message": self.greeting, "features": list(self.features)}
@@ -247,7 +247,7 @@ class OrganizationConsumer(AsyncWebsocketConsumer):
             await asyncio.sleep(self.RECHECK_SECONDS)
             user = await User.objects.filter(pk=self.user.pk, is_active=True, token_version=version).afirst()
             try:
-                still = user and await sync_to_async(actor_for)(user, self.actor.organization_id)
+                still = user and await sync_to_async(actor_for)(user, self.organization_id)
             except APIException:
                 still = None
             if still is None:
@@ -329,7 +329,7 @@ class OrganizationConsumer(AsyncWebsocketConsumer):
             if task is not asyncio.current_task():
                 task.cancel()
         if self.actor is not None:
-            await hub.leave(self.actor.organization_id, self)
+            await hub.leave(self.organization_id, self)
 
 
 def _refuse_constant(name: str) -> None:

@@ -77,9 +77,10 @@ def actor_of(request: Request) -> Actor | None:
         return None
     if isinstance(caller, Actor):
         return caller
-    known = getattr(request, "_actor", None)
+    known: Actor | None = getattr(request, "_actor", None)
     if known is None:
-        known = request._actor = _member(request, caller)
+        known = _member(request, caller)
+        setattr(request, "_actor", known)  # noqa: B010  DRF's request has no place of its own for it
     return known
 
 

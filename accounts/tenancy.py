@@ -21,10 +21,8 @@ class TenantGenericViewSet(viewsets.GenericViewSet):
         return cast("Actor", actor_of(self.request))
 
     def get_queryset(self) -> QuerySet[Any]:
-        queryset = super().get_queryset()
-        if getattr(self, "swagger_fake_view", False):
-            return queryset.none()
-        return queryset.visible_to(self.actor)
+        rows: Any = super().get_queryset()
+        return rows.none() if getattr(self, "swagger_fake_view", False) else rows.visible_to(self.actor)
 
 
 class TenantViewSet(viewsets.ModelViewSet, TenantGenericViewSet):
@@ -45,8 +43,8 @@ class TenantSerializer(serializers.ModelSerializer):
         for field in fields.values():
             related = getattr(field, "child_relation", field)
             if isinstance(related, serializers.RelatedField) and not related.read_only:
-                queryset = related.get_queryset()
-                if hasattr(queryset, "visible_to"):
+                rows: Any = related.get_queryset()
+                if hasattr(rows, "visible_to"):
                     actor = actor_of(request)
-                    related.queryset = queryset.visible_to(actor) if actor else queryset.none()
+                    vars(related)["queryset"] = rows.visible_to(actor) if actor else rows.none()
         return fields

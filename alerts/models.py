@@ -173,7 +173,9 @@ class Delivery(models.Model):
         SENT = "sent"
         DEAD = "dead"
 
-    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False, help_text="The receiver's key to see it once.")
+    uuid = models.UUIDField(
+        default=uuid.uuid4, unique=True, editable=False, help_text="The receiver's key to see it once."
+    )
     alert = models.ForeignKey(Alert, models.CASCADE, related_name="deliveries")
     channel = models.ForeignKey(Channel, models.CASCADE, related_name="deliveries")
     event = models.CharField(max_length=8, choices=Event)

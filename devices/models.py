@@ -97,7 +97,8 @@ class Device(models.Model):
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="devices")
     unit = models.ForeignKey(Unit, models.SET_NULL, null=True, blank=True, related_name="devices")
     device_type = models.ForeignKey(DeviceType, models.PROTECT, related_name="devices")
-    external_id = models.CharField(max_length=120, null=True, blank=True)  # null, not "": unique where it is given
+    # null, not "": unique where it is given
+    external_id = models.CharField(max_length=120, null=True, blank=True)  # noqa: DJ001
     name = models.CharField(max_length=120)
     location = models.CharField(max_length=255, blank=True)
     manufacturer = models.CharField(max_length=120, blank=True)
@@ -169,11 +170,14 @@ class SensorQuerySet(TenantQuerySet):
         return super().visible_to(actor).filter(device__deleted_at=None)
 
 
-class SensorManager(models.Manager.from_queryset(SensorQuerySet)):
+class PresentSensors(models.Manager):
     """Sensors that were not deleted."""
 
     def get_queryset(self) -> SensorQuerySet:
-        return super().get_queryset().filter(deleted_at=None)
+        return SensorQuerySet(self.model, using=self._db).filter(deleted_at=None)
+
+    def visible_to(self, actor: Actor) -> SensorQuerySet:
+        return self.get_queryset().visible_to(actor)
 
 
 class Sensor(models.Model):
@@ -197,7 +201,7 @@ class Sensor(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = SensorManager()
+    objects = PresentSensors()
     with_deleted = SensorQuerySet.as_manager()  # for the clock, which removes them
 
     class Meta:

@@ -58,10 +58,7 @@ UNITS: dict[str, UnitOfMeasurement] = {
 
 _CASED = {"mV": "millivolt", "mA": "milliampere", "kW": "kilowatt", "Pa": "pascal", "m": "metre", "K": "kelvin"}
 _BY_NAME: dict[str, str] = {
-    name.casefold(): code
-    for code, unit in UNITS.items()
-    for name in (code, unit.symbol, *unit.aliases)
-    if name
+    name.casefold(): code for code, unit in UNITS.items() for name in (code, unit.symbol, *unit.aliases) if name
 }
 
 

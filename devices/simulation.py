@@ -15,6 +15,7 @@ from zlib import crc32
 
 from paho.mqtt import client as mqtt
 
+
 @dataclass(frozen=True, slots=True)
 class Wave:
     """A quantity over time: a level, a swing over the day that peaks at `peak_hour` (UTC), and noise."""

@@ -19,7 +19,10 @@ from readings.models import Rejection, SensorState
 def landing(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Adds `figures` and `health` to the admin's index page."""
     status = dict(
-        DeviceState.objects.filter(device__deleted_at=None).values_list("status").annotate(devices=Count("pk")).order_by()
+        DeviceState.objects.filter(device__deleted_at=None)
+        .values_list("status")
+        .annotate(devices=Count("pk"))
+        .order_by()
     )
     yesterday = timezone.now() - timedelta(days=1)
     figures = [

@@ -75,7 +75,7 @@ def _check(value: Any, depth: int) -> None:
         raise ParseError("A number is too large.")
 
 
-def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
+def answer_error(error: Exception, context: Any) -> Response | None:
     """One shape for every error; trouble of our own says that the caller should try again."""
     from drf_standardized_errors.handler import exception_handler  # it imports the views, which import this module
 

@@ -48,7 +48,13 @@ class Platform:
         self.broker.start()
         settings.MQTT_URL = f"mqtt://{LISTENER}:{self.broker.listener_secret}@127.0.0.1:{self.broker.port}"
         worker = WorkController(
-            app=app, pool="threads", concurrency=2, mqtt=True, without_gossip=True, without_mingle=True, loglevel="WARNING"
+            app=app,
+            pool="threads",
+            concurrency=2,
+            mqtt=True,
+            without_gossip=True,
+            without_mingle=True,
+            loglevel="WARNING",
         )
         working = threading.Thread(target=worker.start, name="worker", daemon=True)
         working.start()

@@ -160,7 +160,9 @@ class EmbeddedBroker:
 
     async def _start(self) -> None:
         self._server = await asyncio.start_server(self._admit, self.host, self.port)
-        plugins = {f"{plugin.__module__}.{plugin.__qualname__}": {} for plugin in (KnownAtTheGate, OwnTopics)}
+        plugins: dict[str, dict[str, Any]] = {
+            f"{plugin.__module__}.{plugin.__qualname__}": {} for plugin in (KnownAtTheGate, OwnTopics)
+        }
         self._broker = QuietBroker(
             {
                 "listeners": {"default": {"type": "external"}},

@@ -24,7 +24,8 @@ from readings.models import SensorState
 
 STARTED = time.monotonic()
 
-HEALTH_FIELDS = {
+Fields = dict[str, serializers.Field]
+HEALTH_FIELDS: Fields = {
     "status": serializers.ChoiceField(["healthy", "degraded"]),
     "mqtt_connected": serializers.BooleanField(),
     "checks": serializers.DictField(child=serializers.CharField()),
@@ -32,7 +33,7 @@ HEALTH_FIELDS = {
     "active_websockets": serializers.IntegerField(required=False),
     "total_readings": serializers.IntegerField(required=False),
 }
-STATUS_FIELDS = {
+STATUS_FIELDS: Fields = {
     "mqtt_connected": serializers.BooleanField(),
     "database_connected": serializers.BooleanField(),
     "total_readings": serializers.IntegerField(),
@@ -40,7 +41,7 @@ STATUS_FIELDS = {
     "uptime_seconds": serializers.IntegerField(),
     "last_reading_time": serializers.DateTimeField(allow_null=True),
 }
-VERSION_FIELDS = {"version": serializers.CharField(), "python": serializers.CharField()}
+VERSION_FIELDS: Fields = {"version": serializers.CharField(), "python": serializers.CharField()}
 
 
 def database_answers() -> bool:

@@ -190,7 +190,7 @@ class Listener:
             client.ack(message.mid, message.qos)
         else:
             self.received += 1
-            arrival = Arrival(self._generation, message.mid, message.qos, message.topic, message.payload, now())
+            arrival = Arrival(self._generation, message.mid, message.qos, message.topic, bytes(message.payload), now())
             self.inbox.put(arrival)
 
     # -- writing: the writer's thread -------------------------------------------------------------------------
@@ -250,7 +250,7 @@ class Listener:
         )
 
     def _acknowledge(self, arrivals: list[Arrival]) -> None:
-        """First in, first out, and only on the connection that brought them: ids of an older one mean other messages."""
+        """First in, first out, and only on the connection that brought them: an older one had other ids."""
         with self._acking:
             for arrival in arrivals:
                 if arrival.generation == self._generation and arrival.qos:

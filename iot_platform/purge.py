@@ -16,10 +16,7 @@ BITES_A_TICK = 20
 
 def purge() -> bool:
     """Take some bites of what was deleted; whether work remains."""
-    for _ in range(BITES_A_TICK):
-        if not _bite():
-            return False
-    return True
+    return all(_bite() for _ in range(BITES_A_TICK))
 
 
 def _bite() -> bool:

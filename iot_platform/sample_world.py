@@ -75,7 +75,12 @@ SAMPLES = [
     Sample("boiler-thermostat", "Boiler thermostat", "factory", "thermostat", 2, _climate(62, 3, 30)),
     Sample("line-1-climate", "Line 1 climate", "factory", "environment_sensor", 3, _surroundings(23)),
     Sample(
-        "press-plug", "Press power plug", "factory", "smart_plug", 10, {"power_on": Busy(0.9), "energy_usage": Meter(2.4)}
+        "press-plug",
+        "Press power plug",
+        "factory",
+        "smart_plug",
+        10,
+        {"power_on": Busy(0.9), "energy_usage": Meter(2.4)},
     ),
     Sample(
         "gate-camera",

@@ -1,7 +1,7 @@
 """Every HTTP route of the platform."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
@@ -30,7 +30,7 @@ router.register("notification-channels", alerts.ChannelViewSet, "notification-ch
 router.register("deliveries", alerts.DeliveryViewSet, "delivery")
 router.register("dashboards", dashboards.DashboardViewSet, "dashboard")
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("auth/register", accounts.Register.as_view(), name="register"),
     path("auth/login", accounts.Login.as_view(), name="login"),
     path("auth/logout", accounts.Logout.as_view(), name="logout"),

@@ -97,6 +97,7 @@ class ReadingAdmin(ReadOnly):
     list_select_related = ("sensor__device", "sensor__sensor_type")
     paginator = InfinitePaginator
     actions = ("validate", "archive")
+    list_disable_select_all = True  # of readings there are always too many
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """By the index that the filter leaves: of sensors by time, else in the order of storing."""

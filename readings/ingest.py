@@ -280,7 +280,8 @@ def _store(batch: Batch, candidates: list[Candidate], *, history: bool) -> None:
 
 def _count(batch: Batch, candidates: list[Candidate], new: dict[store.Key, int]) -> list[Candidate]:
     """Tell new readings from repeated and contradicting ones; answers the candidates that became rows."""
-    fresh, repeated = [], []
+    fresh: list[Candidate] = []
+    repeated: list[Candidate] = []
     unseen = set(new)
     for candidate in candidates:
         key = candidate.row.key

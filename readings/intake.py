@@ -143,9 +143,12 @@ def _merged(outcomes: list[Outcome], places: list[list[int]]) -> Outcome:
 
 def _answer(outcome: Outcome) -> Response:
     """201 when all of it is stored, 207 when some is, 400 when nothing is."""
-    stored = outcome.accepted + outcome.duplicates
+    return Response(receipt(outcome), status=_code(outcome))
+
+
+def _code(outcome: Outcome) -> int:
     if not outcome.refusals:
-        code = status.HTTP_201_CREATED
-    else:
-        code = status.HTTP_207_MULTI_STATUS if stored else status.HTTP_400_BAD_REQUEST
-    return Response(receipt(outcome), status=code)
+        return status.HTTP_201_CREATED
+    if outcome.accepted or outcome.duplicates:
+        return status.HTTP_207_MULTI_STATUS
+    return status.HTTP_400_BAD_REQUEST

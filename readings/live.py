@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
 from accounts.live import Event, OrganizationConsumer, now_text
+from accounts.permissions import Actor
 from devices.models import Device
 
 if TYPE_CHECKING:
     from readings.ingest import Candidate, Message
 
 SUBSCRIPTIONS = 100
+UUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def frames_of(candidates: Sequence[Candidate], messages: Sequence[Message]) -> list[Event]:
@@ -59,7 +63,7 @@ class LiveDataConsumer(OrganizationConsumer):
         if not isinstance(wanted, list) or len(wanted) > SUBSCRIPTIONS:
             await self.strike(f"`devices` is a list of at most {SUBSCRIPTIONS} device UUIDs.")
             return
-        visible = await sync_to_async(self.visible)(wanted)
+        visible = await sync_to_async(visible_devices)(self.actor, wanted)
         unknown = [uuid for uuid in wanted if uuid not in visible]
         if unknown:
             await self.strike(f"There is no device {str(unknown[0])[:60]!r}.")
@@ -67,17 +71,21 @@ class LiveDataConsumer(OrganizationConsumer):
         self.devices = frozenset(visible)
         await self.send_json({"type": "subscribed", "data": {"devices": sorted(visible)}, "timestamp": now_text()})
 
-    def visible(self, wanted: list[Any]) -> set[str]:
-        texts = {uuid for uuid in wanted if isinstance(uuid, str)}
-        devices = Device.objects.visible_to(self.actor)
-        return texts & {str(uuid) for uuid in devices.values_list("uuid", flat=True)}
-
     def render(self, kind: str, items: list[Any]) -> list[dict[str, Any]]:
         grouped: dict[str, list[list[Any]]] = defaultdict(list)
         for device, sensor_id, _, _, _, time, value, anomaly in items:
             if self.devices is None or device in self.devices:
                 grouped[device].append([sensor_id, time, value, anomaly])
         return [{"type": "readings", "devices": grouped, "timestamp": now_text()}] if grouped else []
+
+
+def visible_devices(actor: Actor | None, wanted: list[Any]) -> set[str]:
+    """Those of the UUIDs that are devices which the caller may see."""
+    if actor is None:
+        return set()
+    uuids = {UUID(text) for text in wanted if isinstance(text, str) and UUID_PATTERN.fullmatch(text)}
+    found = Device.objects.visible_to(actor).filter(uuid__in=uuids).values_list("uuid", flat=True)
+    return {str(uuid) for uuid in found}
 
 
 class EverythingConsumer(OrganizationConsumer):

@@ -6,44 +6,63 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Dashboard',
+            name="Dashboard",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='dashboards', to='accounts.organization')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="dashboards",
+                        to="accounts.organization",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('name', 'pk'),
+                "ordering": ("name", "pk"),
             },
         ),
         migrations.CreateModel(
-            name='Tile',
+            name="Tile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(help_text="The tile's id on the wire, as the frontend named it.", max_length=80)),
-                ('title', models.CharField(blank=True, max_length=120)),
-                ('sensor_type', models.CharField(blank=True, max_length=50)),
-                ('x', models.PositiveSmallIntegerField(default=0)),
-                ('y', models.PositiveSmallIntegerField(default=0)),
-                ('w', models.PositiveSmallIntegerField(default=4)),
-                ('h', models.PositiveSmallIntegerField(default=3)),
-                ('options', models.JSONField(blank=True, default=dict, help_text='Whatever else the frontend keeps with the tile.')),
-                ('dashboard', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tiles', to='dashboards.dashboard')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "key",
+                    models.CharField(help_text="The tile's id on the wire, as the frontend named it.", max_length=80),
+                ),
+                ("title", models.CharField(blank=True, max_length=120)),
+                ("sensor_type", models.CharField(blank=True, max_length=50)),
+                ("x", models.PositiveSmallIntegerField(default=0)),
+                ("y", models.PositiveSmallIntegerField(default=0)),
+                ("w", models.PositiveSmallIntegerField(default=4)),
+                ("h", models.PositiveSmallIntegerField(default=3)),
+                (
+                    "options",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="Whatever else the frontend keeps with the tile."
+                    ),
+                ),
+                (
+                    "dashboard",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="tiles", to="dashboards.dashboard"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('dashboard', 'y', 'x', 'pk'),
-                'constraints': [models.UniqueConstraint(models.F('dashboard'), models.F('key'), name='tile_key_once')],
+                "ordering": ("dashboard", "y", "x", "pk"),
+                "constraints": [models.UniqueConstraint(models.F("dashboard"), models.F("key"), name="tile_key_once")],
             },
         ),
     ]

@@ -116,7 +116,7 @@ def kill_worker(kills: int, rate: float, seed: int, devices: int = 5) -> Result:
     """The worker killed with -9 at random moments under load, and started again each time."""
     from iot_platform.tests.platforms import Services, new_device  # needs Django's settings, which main() has set up
 
-    chance = random.Random(seed)  # noqa: S311  a schedule, no secret
+    chance = random.Random(seed)
     with Services() as platform:
         api = platform.api()
         made = [new_device(api, f"Load {number}") for number in range(devices)]

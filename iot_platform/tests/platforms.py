@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -25,7 +24,16 @@ import httpx
 import pytest
 from django.conf import settings
 
-from iot_platform.tests.services import LOOPBACK, Mosquitto, NotInstalled, PostgreSQL, Redis, free_port, or_skip, program
+from iot_platform.tests.services import (
+    LOOPBACK,
+    Mosquitto,
+    NotInstalled,
+    PostgreSQL,
+    Redis,
+    free_port,
+    or_skip,
+    program,
+)
 
 EMAIL, PASSWORD = "owner@example.org", secrets.token_urlsafe(16)
 START_SECONDS = 180
@@ -37,6 +45,7 @@ class Platform:
     """A running platform; `with` starts it, stops it and removes its folder."""
 
     hook: Hook
+    client: httpx.Client | None = None
 
     def __init__(self, **environment: str) -> None:
         self.stack = ExitStack()
@@ -118,9 +127,13 @@ class Platform:
                 raise AssertionError(f"waited for {what}; ended: {dead or 'none'}\n{logs}")
             time.sleep(0.1)
 
-    @cache
     def api(self) -> httpx.Client:
         """The API client of the owner, signed in once: hashing a password takes its time."""
+        if self.client is None:
+            self.client = self.sign_in()
+        return self.client
+
+    def sign_in(self) -> httpx.Client:
         client = httpx.Client(base_url=f"{self.url}/api/v1", timeout=10)
         answer = client.post("/auth/login", json={"email": EMAIL, "password": PASSWORD}).raise_for_status().json()
         client.headers["Authorization"] = f"Bearer {answer['access_token']}"
@@ -148,7 +161,9 @@ class Services(Platform):
         for command in ("migrate", "create_owner", "broker_accounts"):
             self.manage(command)
         self.manage("collectstatic", "--noinput")
-        self.spawn("web", sys.executable, "-m", "daphne", "-b", LOOPBACK, "-p", str(self.port), "iot_platform.asgi:application")
+        self.spawn(
+            "web", sys.executable, "-m", "daphne", "-b", LOOPBACK, "-p", str(self.port), "iot_platform.asgi:application"
+        )
         self.start_worker()
         self.spawn("beat", sys.executable, "-m", "celery", "-A", "iot_platform", "beat", "--loglevel", "WARNING")
 

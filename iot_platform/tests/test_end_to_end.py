@@ -40,9 +40,7 @@ def told_of(hook: Hook, device: str) -> list[dict[str, Any]]:
     return [one for one in hook.received if one["alert"]["device"] == device]
 
 
-def test_a_reading_walks_from_the_device_to_the_chart_the_alert_and_the_webhook(
-    platform: Platform, page: Page
-):
+def test_a_reading_walks_from_the_device_to_the_chart_the_alert_and_the_webhook(platform: Platform, page: Page):
     api, hook = platform.api(), platform.hook
     made = new_device(api, "Kiln")
     device, key = made.uuid, made.key

@@ -88,7 +88,11 @@ BODIES: dict[tuple[str, str], Callable[[SimpleNamespace], Any]] = {
     ("alert-rule-list", "post"): lambda c: _rule(c),
     ("alert-rule-detail", "put"): lambda c: _rule(c),
     ("alert-rule-detail", "patch"): lambda c: {"threshold": 99},
-    ("notification-channel-list", "post"): lambda c: {"name": "Hook", "kind": "webhook", "url": "https://93.184.215.14/a"},
+    ("notification-channel-list", "post"): lambda c: {
+        "name": "Hook",
+        "kind": "webhook",
+        "url": "https://93.184.215.14/a",
+    },
     ("notification-channel-detail", "put"): lambda c: {
         "name": "Hook",
         "kind": "webhook",
@@ -383,5 +387,3 @@ def test_a_token_of_another_organization_cannot_choose_this_one_at_a_socket(worl
         assert (event["type"], event["code"]) == ("websocket.close", 4401)
 
     run(scenario)
-
-

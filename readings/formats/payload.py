@@ -37,7 +37,7 @@ def parse(payload: bytes) -> Any:
     return value
 
 
-def _why_not_json(payload: bytes, error: ValueError) -> Refused:
+def _why_not_json(payload: bytes, error: Exception) -> Refused:
     try:
         payload.decode()
     except UnicodeDecodeError as broken:

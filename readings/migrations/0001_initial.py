@@ -6,75 +6,171 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('devices', '0001_initial'),
+        ("accounts", "0001_initial"),
+        ("devices", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='SensorState',
+            name="SensorState",
             fields=[
-                ('sensor', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='reading_state', serialize=False, to='devices.sensor')),
-                ('reading_id', models.BigIntegerField()),
-                ('time', models.DateTimeField()),
-                ('received_at', models.DateTimeField()),
-                ('value', models.FloatField()),
-                ('origin', models.PositiveSmallIntegerField(choices=[(1, 'edge'), (2, 'fog'), (3, 'coap'), (4, 'manual'), (5, 'import')])),
-                ('is_anomaly', models.BooleanField()),
-                ('earliest_time', models.DateTimeField()),
-                ('count', models.BigIntegerField()),
-                ('anomaly_count', models.BigIntegerField()),
-                ('pending_count', models.BigIntegerField()),
-                ('validated_count', models.BigIntegerField()),
-                ('archived_count', models.BigIntegerField()),
-                ('invalid_count', models.BigIntegerField()),
+                (
+                    "sensor",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        related_name="reading_state",
+                        serialize=False,
+                        to="devices.sensor",
+                    ),
+                ),
+                ("reading_id", models.BigIntegerField()),
+                ("time", models.DateTimeField()),
+                ("received_at", models.DateTimeField()),
+                ("value", models.FloatField()),
+                (
+                    "origin",
+                    models.PositiveSmallIntegerField(
+                        choices=[(1, "edge"), (2, "fog"), (3, "coap"), (4, "manual"), (5, "import")]
+                    ),
+                ),
+                ("is_anomaly", models.BooleanField()),
+                ("earliest_time", models.DateTimeField()),
+                ("count", models.BigIntegerField()),
+                ("anomaly_count", models.BigIntegerField()),
+                ("pending_count", models.BigIntegerField()),
+                ("validated_count", models.BigIntegerField()),
+                ("archived_count", models.BigIntegerField()),
+                ("invalid_count", models.BigIntegerField()),
             ],
             options={
-                'ordering': ('sensor',),
+                "ordering": ("sensor",),
             },
         ),
         migrations.CreateModel(
-            name='Reading',
+            name="Reading",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('time', models.DateTimeField()),
-                ('received_at', models.DateTimeField()),
-                ('value', models.FloatField()),
-                ('origin', models.PositiveSmallIntegerField(choices=[(1, 'edge'), (2, 'fog'), (3, 'coap'), (4, 'manual'), (5, 'import')])),
-                ('protocol', models.PositiveSmallIntegerField(choices=[(1, 'mqtt'), (2, 'http'), (3, 'coap'), (4, 'import')])),
-                ('status', models.PositiveSmallIntegerField(choices=[(1, 'pending'), (2, 'validated'), (3, 'archived'), (4, 'invalid')], default=1)),
-                ('is_anomaly', models.BooleanField(default=False)),
-                ('anomaly_details', models.JSONField(null=True)),
-                ('reading_count', models.PositiveIntegerField(help_text='How many raw samples the sender folded into it.', null=True)),
-                ('sensor', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='readings', to='devices.sensor')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("time", models.DateTimeField()),
+                ("received_at", models.DateTimeField()),
+                ("value", models.FloatField()),
+                (
+                    "origin",
+                    models.PositiveSmallIntegerField(
+                        choices=[(1, "edge"), (2, "fog"), (3, "coap"), (4, "manual"), (5, "import")]
+                    ),
+                ),
+                (
+                    "protocol",
+                    models.PositiveSmallIntegerField(choices=[(1, "mqtt"), (2, "http"), (3, "coap"), (4, "import")]),
+                ),
+                (
+                    "status",
+                    models.PositiveSmallIntegerField(
+                        choices=[(1, "pending"), (2, "validated"), (3, "archived"), (4, "invalid")], default=1
+                    ),
+                ),
+                ("is_anomaly", models.BooleanField(default=False)),
+                ("anomaly_details", models.JSONField(null=True)),
+                (
+                    "reading_count",
+                    models.PositiveIntegerField(help_text="How many raw samples the sender folded into it.", null=True),
+                ),
+                (
+                    "sensor",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="readings",
+                        to="devices.sensor",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-time', '-pk'),
-                'constraints': [models.UniqueConstraint(models.F('sensor'), models.F('time'), name='reading_once')],
+                "ordering": ("-time", "-pk"),
+                "constraints": [models.UniqueConstraint(models.F("sensor"), models.F("time"), name="reading_once")],
             },
         ),
         migrations.CreateModel(
-            name='Rejection',
+            name="Rejection",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('received_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('protocol', models.PositiveSmallIntegerField(choices=[(1, 'mqtt'), (2, 'http'), (3, 'coap'), (4, 'import')])),
-                ('topic', models.CharField(blank=True, max_length=255)),
-                ('reason', models.CharField(choices=[('empty', 'Empty'), ('too_large', 'Too Large'), ('not_utf8', 'Not Utf8'), ('bad_json', 'Bad Json'), ('too_deep', 'Too Deep'), ('too_many_keys', 'Too Many Keys'), ('duplicate_key', 'Duplicate Key'), ('bad_text', 'Bad Text'), ('bad_shape', 'Bad Shape'), ('bad_name', 'Bad Name'), ('too_many_readings', 'Too Many Readings'), ('not_a_number', 'Not A Number'), ('number_out_of_range', 'Number Out Of Range'), ('bad_time', 'Bad Time'), ('clock_ahead', 'Clock Ahead'), ('too_old', 'Too Old'), ('unknown_unit', 'Unknown Unit'), ('unit_mismatch', 'Unit Mismatch'), ('unknown_topic', 'Unknown Topic'), ('unknown_device', 'Unknown Device'), ('device_disabled', 'Device Disabled'), ('unknown_sensor', 'Unknown Sensor'), ('sensor_inactive', 'Sensor Inactive'), ('too_many_sensors', 'Too Many Sensors'), ('not_storable', 'Not Storable'), ('conflict', 'Conflict')], max_length=24)),
-                ('detail', models.CharField(blank=True, max_length=300)),
-                ('item', models.PositiveIntegerField(help_text='Its place in a batch, from 0; empty: all of the message.', null=True)),
-                ('payload', models.BinaryField(help_text='The message as it came, or its beginning.')),
-                ('payload_bytes', models.PositiveIntegerField(help_text='Size of the whole message.')),
-                ('device', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='rejections', to='devices.device')),
-                ('organization', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='rejections', to='accounts.organization')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("received_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "protocol",
+                    models.PositiveSmallIntegerField(choices=[(1, "mqtt"), (2, "http"), (3, "coap"), (4, "import")]),
+                ),
+                ("topic", models.CharField(blank=True, max_length=255)),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("empty", "Empty"),
+                            ("too_large", "Too Large"),
+                            ("not_utf8", "Not Utf8"),
+                            ("bad_json", "Bad Json"),
+                            ("too_deep", "Too Deep"),
+                            ("too_many_keys", "Too Many Keys"),
+                            ("duplicate_key", "Duplicate Key"),
+                            ("bad_text", "Bad Text"),
+                            ("bad_shape", "Bad Shape"),
+                            ("bad_name", "Bad Name"),
+                            ("too_many_readings", "Too Many Readings"),
+                            ("not_a_number", "Not A Number"),
+                            ("number_out_of_range", "Number Out Of Range"),
+                            ("bad_time", "Bad Time"),
+                            ("clock_ahead", "Clock Ahead"),
+                            ("too_old", "Too Old"),
+                            ("unknown_unit", "Unknown Unit"),
+                            ("unit_mismatch", "Unit Mismatch"),
+                            ("unknown_topic", "Unknown Topic"),
+                            ("unknown_device", "Unknown Device"),
+                            ("device_disabled", "Device Disabled"),
+                            ("unknown_sensor", "Unknown Sensor"),
+                            ("sensor_inactive", "Sensor Inactive"),
+                            ("too_many_sensors", "Too Many Sensors"),
+                            ("not_storable", "Not Storable"),
+                            ("conflict", "Conflict"),
+                        ],
+                        max_length=24,
+                    ),
+                ),
+                ("detail", models.CharField(blank=True, max_length=300)),
+                (
+                    "item",
+                    models.PositiveIntegerField(
+                        help_text="Its place in a batch, from 0; empty: all of the message.", null=True
+                    ),
+                ),
+                ("payload", models.BinaryField(help_text="The message as it came, or its beginning.")),
+                ("payload_bytes", models.PositiveIntegerField(help_text="Size of the whole message.")),
+                (
+                    "device",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rejections",
+                        to="devices.device",
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rejections",
+                        to="accounts.organization",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-received_at', '-pk'),
-                'indexes': [models.Index(fields=['organization', '-received_at'], name='rejection_newest_first')],
+                "ordering": ("-received_at", "-pk"),
+                "indexes": [models.Index(fields=["organization", "-received_at"], name="rejection_newest_first")],
             },
         ),
     ]

@@ -1,7 +1,7 @@
 """The corridor: what is stored, what is refused, what follows."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -246,8 +246,8 @@ def test_readings_of_many_sensors_share_the_statements(cast: SimpleNamespace):
 
 
 def test_unknown_devices_and_topics_leave_a_rejection(cast: SimpleNamespace):
-    stranger = Message("no-such-device", b'{"sensor":"t","value":1}', datetime.now(UTC), Protocol.MQTT, "devices/x/up/readings")
-    nowhere = Message(str(cast.boiler.uuid), b"{}", datetime.now(UTC), Protocol.MQTT, "devices/x/up/other", format="")
+    stranger = Message("no-such-device", b'{"sensor":"t","value":1}', now(), Protocol.MQTT, "devices/x/up/readings")
+    nowhere = Message(str(cast.boiler.uuid), b"{}", now(), Protocol.MQTT, "devices/x/up/other", format="")
     ingest([stranger, nowhere])
     reasons = Rejection.objects.order_by("reason").values_list("reason", "organization")
     assert list(reasons) == [(Reason.UNKNOWN_DEVICE, None), (Reason.UNKNOWN_TOPIC, cast.acme.pk)]

@@ -38,7 +38,9 @@ class Command(BaseCommand):
         mqtt_port = self.settled("MQTT port", settings.MQTT_PORT, free_port(host, settings.MQTT_PORT))
         if settings.LAN:
             settings.ALLOWED_HOSTS.append(lan_address())
-        running.remember(self.lock_file, running.Address(lan_address() if settings.LAN else "127.0.0.1", port, mqtt_port))
+        running.remember(
+            self.lock_file, running.Address(lan_address() if settings.LAN else "127.0.0.1", port, mqtt_port)
+        )
         platform = Platform(host, port, mqtt_port, devices)
         platform.run(ready=lambda: self.welcome(port, mqtt_port, login))
         self.say("Stopped.")
@@ -95,7 +97,9 @@ class Command(BaseCommand):
         self.say("")
         self.say(f"Open      http://{address}:{port}/")
         if settings.LAN:
-            self.say(f"Devices   MQTT {address}:{mqtt_port}, HTTP http://{address}:{port}/api/v1/devices/<uuid>/readings")
+            self.say(
+                f"Devices   MQTT {address}:{mqtt_port}, HTTP http://{address}:{port}/api/v1/devices/<uuid>/readings"
+            )
         else:
             self.say(f"MQTT      127.0.0.1:{mqtt_port}   (LAN=1 opens both to your network)")
         self.say(f"{login}")
