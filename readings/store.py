@@ -147,7 +147,7 @@ def _state_of(new: list[tuple[Row, int]]) -> tuple[Any, ...]:
         latest.is_anomaly,
         min(row.time for row in rows),
         len(rows),
-        sum(row.is_anomaly for row in rows),
+        sum(row.is_anomaly and row.status != Status.INVALID for row in rows),  # masked ones count for nothing
         *(sum(row.status == status for row in rows) for status in Status),
     )
 
