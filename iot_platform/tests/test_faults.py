@@ -81,9 +81,7 @@ def test_a_web_process_without_its_database_asks_to_come_again(services: Platfor
         assert answer.headers["Retry-After"] == "5"
     finally:
         services.postgresql.start()
-    again = eventually(
-        lambda: services.api().post(f"/devices/{device.uuid}/readings", content=json.dumps(body), headers=headers | JSON)
-    )
+    url, content = f"/devices/{device.uuid}/readings", json.dumps(body)
+    again = eventually(lambda: services.api().post(url, content=content, headers=headers | JSON))
     assert again.status_code == 201
     services.wait_until(services.is_healthy, "the platform to be healthy again", 60)
-

@@ -81,7 +81,9 @@ def test_a_recording_is_replayed_with_its_spacing(embedded: Platform, tmp_path: 
     recording = tmp_path / "recording.csv"
     rows = [f"2014-01-01 00:{minute:02}:00,{70 + minute / 8}" for minute in range(0, 40, 5)]
     recording.write_text("timestamp,value\n" + "\n".join(rows))
-    ran = manage(embedded, "replay", str(recording), "--speed", "3000", "--sensor", "recorded", "--sensor-type", "speed")
+    ran = manage(
+        embedded, "replay", str(recording), "--speed", "3000", "--sensor", "recorded", "--sensor-type", "speed"
+    )
     assert ran.returncode == 0, ran.stderr
     assert "8 of 8 readings sent" in ran.stdout
     device = next(
