@@ -74,7 +74,7 @@ def send_due() -> int:
         while True:
             if time.monotonic() < stop_at:
                 for delivery in claim_due(SENDERS - len(running)):
-                    running[pool.submit(webhooks.post, *request_for(delivery))] = delivery
+                    running[pool.submit(send, request_for(delivery))] = delivery
             if not running:
                 return arrived
             for done in wait(running, return_when=FIRST_COMPLETED).done:
@@ -123,7 +123,10 @@ def _settle(delivery: Delivery, **fields: Any) -> bool:
     return changed
 
 
-def request_for(delivery: Delivery) -> tuple[str, bytes, dict[str, str]]:
+Request = tuple[str, dict[str, Any], dict[str, str]]  # address, content, headers
+
+
+def request_for(delivery: Delivery) -> Request:
     """Where a message goes, what it says, and its headers. It tells the alert as it is now."""
     organization = delivery.channel.organization
     body = {
@@ -137,7 +140,13 @@ def request_for(delivery: Delivery) -> tuple[str, bytes, dict[str, str]]:
         "Idempotency-Key": str(delivery.uuid),
         "User-Agent": f"iot-platform/{settings.VERSION}",
     }
-    return delivery.channel.url, json.dumps(body, allow_nan=False).encode(), headers
+    return delivery.channel.url, body, headers
+
+
+def send(request: Request) -> int:
+    """In a thread of the pool: what cannot be written down fails this message and no other."""
+    url, body, headers = request
+    return webhooks.post(url, json.dumps(body, allow_nan=False).encode(), headers)
 
 
 def record(delivery: Delivery, done: Future[int]) -> bool:

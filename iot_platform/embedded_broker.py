@@ -23,7 +23,7 @@ from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 from paho.mqtt.client import topic_matches_sub
 
 from devices import keys
@@ -233,10 +233,13 @@ class EmbeddedBroker:
         """A key that was revoked, or whose device is gone, loses its open connection within seconds."""
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
-            ids = [key_id for key_id in self._connected if key_id]
-            for key_id in set(ids) - await sync_to_async(_usable)(ids):
-                if writer := self._connected.pop(key_id, None):
-                    writer.close()
+            try:
+                usable = await sync_to_async(_usable)([key_id for key_id in self._connected if key_id])
+            except DatabaseError as error:
+                log.warning("keys could not be checked again", error=str(error)[:200])
+                continue
+            for key_id in [key_id for key_id in self._connected if key_id and key_id not in usable]:
+                self._connected.pop(key_id).close()
 
 
 def _find(username: str, secret: str) -> DeviceKey | None:
@@ -245,5 +248,7 @@ def _find(username: str, secret: str) -> DeviceKey | None:
 
 
 def _usable(ids: list[int]) -> set[int]:
+    """Of these keys the ones that still open something; a source's whose filter has changed has to connect anew."""
     close_old_connections()
-    return set(DeviceKey.objects.usable().filter(pk__in=ids).values_list("pk", flat=True))
+    found = DeviceKey.objects.usable().select_related("source").filter(pk__in=ids)
+    return {key.pk for key in found if not key.source or SOURCE_TOPICS.get(key.username) == key.source.topic_filter}

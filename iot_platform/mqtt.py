@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, connection
 from paho.mqtt import client as mqtt
 
 from devices.directory import Directory, topic_filters
@@ -128,8 +128,7 @@ class Listener:
         self._stopping.set()
         for thread in self._threads:
             thread.join(DRAIN_SECONDS)
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._disconnect()
 
     # -- reading: paho's thread -------------------------------------------------------------------------------
     def _make_client(self) -> mqtt.Client:
@@ -153,7 +152,7 @@ class Listener:
 
     @staticmethod
     def _guarded(callback: Callable[..., None]) -> Callable[..., None]:
-        """An exception in a callback would end paho's thread while it still says that it is connected."""
+        """An exception would end the thread that calls, while paho still says that it is connected."""
 
         def guarded(*arguments: Any) -> None:
             try:
@@ -202,7 +201,7 @@ class Listener:
                 if outcomes is None:
                     return
                 self._acknowledge(arrivals)
-                self._answer(arrivals, outcomes)
+                self._guarded(self._answer)(arrivals, outcomes)
         connection.close()
 
     def _store(self, arrivals: list[Arrival]) -> list[Outcome] | None:
@@ -213,7 +212,9 @@ class Listener:
                 return self._take([self._message(arrival) for arrival in arrivals])
             except (OperationalError, InterfaceError) as error:
                 log.warning("database is away, batch is kept", messages=len(arrivals), error=str(error)[:200])
-                connection.close()
+            except Exception:  # whatever it is, this thread must live, and the batch is neither lost nor acknowledged
+                log.exception("batch is kept", messages=len(arrivals))
+            connection.close()
             if self._stopping.wait(delay * random.uniform(0.8, 1.2)):  # noqa: S311  jitter needs no secrecy
                 return None
             delay = min(delay * 2, RETRY_TO_SECONDS)
@@ -222,12 +223,15 @@ class Listener:
         """Through the corridor; a message that breaks it is found by halves and kept as a Rejection."""
         try:
             return ingest(messages, self.directory)
-        except (OperationalError, InterfaceError):
-            raise
+        except (DataError, IntegrityError) as error:
+            broken: Exception = error
+        except (DatabaseError, InterfaceError):
+            raise  # says nothing about a message: the database is away, read-only or being migrated
         except Exception as error:
-            log.exception("a message broke the corridor", messages=len(messages))
-            if len(messages) == 1:
-                return [reject(messages[0], f"{type(error).__name__}: {error}")]
+            broken = error
+        log.error("a message broke the corridor", messages=len(messages), exc_info=broken)
+        if len(messages) == 1:
+            return [reject(messages[0], f"{type(broken).__name__}: {broken}")]
         half = len(messages) // 2
         return self._take(messages[:half]) + self._take(messages[half:])
 
@@ -275,12 +279,16 @@ class Listener:
                 connection.close()
             except OSError as error:
                 log.warning("listener cannot reach the broker", error=str(error))
+            except Exception:
+                log.exception("listener could not look after itself")
+                connection.close()
             self._stopping.wait(PROBE_SECONDS if self._connected_at else 1.0)
         connection.close()
 
     def _tend(self) -> None:
         if not store.try_lock(LISTENER_LOCK):
             log.info("another listener is at work, waiting")
+            self._disconnect()
             return
         if not self._looping:
             self._connect()
@@ -304,9 +312,17 @@ class Listener:
         self._client.loop_start()
         self._looping = True
 
+    def _disconnect(self) -> None:
+        """Whoever holds the lock has this session now; two that fight for it would take turns for ever."""
+        if self._looping:
+            self._client.disconnect()
+            self._client.loop_stop()
+            self._looping = False
+
     def _subscribe_to_sources(self) -> None:
+        """Each time anew, because the broker may have refused one that it allows by now."""
         wanted = set(topic_filters())
-        for topic in wanted - self._sources:
+        for topic in wanted:
             self._client.subscribe(topic, 1)
         for topic in self._sources - wanted:
             self._client.unsubscribe(topic)

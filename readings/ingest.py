@@ -6,6 +6,7 @@ decode -> authorise -> screen -> store (with state, alerts and presence in one t
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -187,10 +188,13 @@ def _value_of(sensor: SensorEntry, measurement: Measurement) -> float:
     if not measurement.unit or not sensor.unit:
         return measurement.value
     try:
-        return convert(measurement.value, measurement.unit, sensor.unit)
+        value = convert(measurement.value, measurement.unit, sensor.unit)
     except UnitMismatch:
         detail = f"{sensor.key!r} is measured in {sensor.unit}, not in {measurement.unit}."
         raise Refused(Reason.UNIT_MISMATCH, detail) from None
+    if not math.isfinite(value):
+        raise Refused(Reason.NUMBER_OUT_OF_RANGE, f"The value is too large to be one in {sensor.unit}.")
+    return value
 
 
 def _time_of(
@@ -306,9 +310,9 @@ def _count(batch: Batch, candidates: list[Candidate], new: dict[store.Key, int])
 def _close(batch: Batch, *, history: bool) -> None:
     """What is true of whole messages: refusals are kept, and a device that spoke has been seen."""
     rejections = [
-        _rejection(batch, number, refusal)
+        _rejection(batch, number, refusal, is_first=place == 0)
         for number, outcome in enumerate(batch.outcomes)
-        for refusal in outcome.refusals
+        for place, refusal in enumerate(outcome.refusals)
     ]
     if rejections:
         Rejection.objects.bulk_create(rejections, batch_size=1000)
@@ -316,8 +320,10 @@ def _close(batch: Batch, *, history: bool) -> None:
         batch.events += _seen(batch)
 
 
-def _rejection(batch: Batch, number: int, refusal: Refusal) -> Rejection:
+def _rejection(batch: Batch, number: int, refusal: Refusal, *, is_first: bool) -> Rejection:
+    """A message is kept once, with the first of its refusals, and not once for each of a thousand bad items."""
     message, device = batch.messages[number], batch.device_of(number)
+    whole = message.payload[:KEPT_BYTES] if is_first else b""
     return Rejection(
         organization_id=device.organization_id if device else None,
         device_id=device.id if device else None,
@@ -327,7 +333,7 @@ def _rejection(batch: Batch, number: int, refusal: Refusal) -> Rejection:
         reason=refusal.reason,
         detail=refusal.detail.replace("\0", "")[:300],
         item=refusal.item,
-        payload=message.payload[:KEPT_BYTES] if refusal.content is None else refusal.content,
+        payload=whole if refusal.content is None else refusal.content,
         payload_bytes=len(message.payload),
     )
 

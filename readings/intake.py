@@ -112,7 +112,7 @@ def _addressed(items: list[Any], actor: Actor) -> dict[str, list[int]]:
         uuid = item.pop("device", None)
         if sensor is not None:
             item["sensor_id"], uuid = sensor.key, str(sensor.device.uuid)
-        if uuid not in devices and sensor is None:
+        if sensor is None and not (isinstance(uuid, str) and uuid in devices):
             raise NotFound("There is no such sensor or device. Name a `sensor_id` or a `device`.")
         addressed[uuid].append(place)
     return addressed

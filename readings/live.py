@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 
 from accounts.live import Event, OrganizationConsumer, now_text
 from accounts.permissions import Actor
@@ -63,8 +63,8 @@ class LiveDataConsumer(OrganizationConsumer):
         if not isinstance(wanted, list) or len(wanted) > SUBSCRIPTIONS:
             await self.strike(f"`devices` is a list of at most {SUBSCRIPTIONS} device UUIDs.")
             return
-        visible = await sync_to_async(visible_devices)(self.actor, wanted)
-        unknown = [uuid for uuid in wanted if uuid not in visible]
+        visible = await database_sync_to_async(visible_devices)(self.actor, wanted)
+        unknown = [uuid for uuid in wanted if not isinstance(uuid, str) or uuid not in visible]
         if unknown:
             await self.strike(f"There is no device {str(unknown[0])[:60]!r}.")
             return

@@ -1,7 +1,7 @@
 """The one seam between databases: how a batch of readings is written, and which of them are new.
 
 Every statement is one for the whole batch (a few on SQLite, which takes 32,766 values at a time), and every batch
-is sorted by sensor: three unsorted writers dead-lock on PostgreSQL.
+is sorted by sensor and time: two writers that meet in another order dead-lock on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -84,12 +84,12 @@ def write(rows: Iterable[Row]) -> dict[Key, int]:
     nothing is stored then.
     """
     unique: dict[Key, Row] = {}
-    for row in sorted(rows, key=attrgetter("sensor_id")):
+    for row in rows:
         unique.setdefault(row.key, row)
     if not unique:
         return {}
     with transaction.atomic():
-        new = _insert_readings(list(unique.values()))
+        new = _insert_readings(sorted(unique.values(), key=attrgetter("key")))
         if new:
             _update_states([(unique[key], reading_id) for key, reading_id in new.items()])
     return new

@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from django.db import InternalError, OperationalError, ProgrammingError
 
 from iot_platform import mqtt
 from iot_platform.mqtt import Arrival, Inbox, Listener
@@ -69,6 +70,34 @@ def test_an_ack_never_crosses_connections(settings):
     old, new = arrival()._replace(mid=7), arrival()._replace(mid=8, generation=2)
     listener._acknowledge([old, new])
     assert acked == [8]
+
+
+@pytest.mark.django_db
+def test_trouble_of_the_database_keeps_the_batch_until_it_is_over(cast: SimpleNamespace, settings, monkeypatch):
+    """A failover or a migration raises errors that say nothing about the messages."""
+    settings.MQTT_URL = "mqtt://listener:x@127.0.0.1:1"
+    monkeypatch.setattr(mqtt, "RETRY_FROM_SECONDS", 0.01)
+    monkeypatch.setattr(mqtt, "connection", SimpleNamespace(close=lambda: None))
+    troubles = [
+        ProgrammingError("no such table"),
+        InternalError("read-only"),
+        OperationalError("away"),
+        OSError("disk"),
+    ]
+    take = mqtt.ingest
+    monkeypatch.setattr(mqtt, "reject", lambda *_: (_ for _ in ()).throw(ProgrammingError("no such table")))
+
+    def troubled(*arguments: object) -> object:
+        if troubles:
+            raise troubles.pop()
+        return take(*arguments)
+
+    monkeypatch.setattr(mqtt, "ingest", troubled)
+    topic = f"devices/{cast.boiler.uuid}/up/readings"
+    (outcome,) = Listener()._store([arrival(b'{"sensor":"temperature","value":1}', topic)])
+    assert outcome.accepted == 1
+    assert Reading.objects.count() == 1
+    assert not Rejection.objects.exists()
 
 
 @pytest.mark.django_db

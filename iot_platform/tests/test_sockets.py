@@ -13,6 +13,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings as django_settings
+from django.db import OperationalError
 from django.test import Client
 
 from accounts import live, tokens
@@ -332,5 +333,64 @@ def test_a_lost_frame_shows_as_a_gap_in_seq(cast: SimpleNamespace):
                 live.hub._hand_out({**frame, "seq": seq})
                 seen.append((await frame_of(mine, "readings"))["seq"])
             assert seen == [1, 2, 4]
+
+    run(scenario)
+
+
+def test_a_check_that_fails_shows_nobody_out_and_is_made_again(cast: SimpleNamespace, monkeypatch):
+    monkeypatch.setattr(live.OrganizationConsumer, "RECHECK_SECONDS", 0.1)
+    still_may = live.OrganizationConsumer.still_may
+    failures = [OperationalError("away"), OperationalError("away")]
+
+    def troubled(self: live.OrganizationConsumer, version: int) -> bool:
+        if failures:
+            raise failures.pop()
+        return still_may(self, version)
+
+    monkeypatch.setattr(live.OrganizationConsumer, "still_may", troubled)
+    cookie = session_of(cast.vera)
+
+    async def scenario() -> None:
+        async with socket("/ws", ORIGIN, cookie) as mine:
+            await signed_in(mine)
+            await asyncio.sleep(0.5)
+            assert failures == []
+            await User.objects.filter(pk=cast.vera.pk).aupdate(is_active=False)
+            assert await closed_with(mine) == 4401
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("devices", [[[]], [{}], [None], [7], "all", None])
+def test_a_strange_subscription_is_answered_and_leaves_nothing_behind(cast: SimpleNamespace, devices: object):
+    cookie = session_of(cast.vera)
+
+    async def scenario() -> None:
+        async with socket("/ws/live-data", ORIGIN, cookie) as mine:
+            await signed_in(mine)
+            await mine.send_json_to({"type": "subscribe", "devices": devices})
+            await frame_of(mine, "error")
+        assert live.hub.active_of(cast.acme.pk) == 0
+
+    run(scenario)
+
+
+def test_an_error_of_ours_leaves_no_socket_behind(cast: SimpleNamespace, monkeypatch):
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("a mistake of ours")
+
+    monkeypatch.setattr(live.OrganizationConsumer, "pong", broken)
+    cookie = session_of(cast.vera)
+
+    async def scenario() -> None:
+        communicator = WebsocketCommunicator(application, "/ws", headers=[ORIGIN, cookie])
+        await communicator.connect()
+        await signed_in(communicator)
+        await asyncio.sleep(0.1)
+        assert live.hub.active_of(cast.acme.pk) == 1
+        await communicator.send_json_to({"type": "ping"})
+        with pytest.raises(ZeroDivisionError):
+            await communicator.receive_output(3)
+        assert live.hub.active_of(cast.acme.pk) == 0
 
     run(scenario)

@@ -251,3 +251,29 @@ def test_unknown_devices_and_topics_leave_a_rejection(cast: SimpleNamespace):
     ingest([stranger, nowhere])
     reasons = Rejection.objects.order_by("reason").values_list("reason", "organization")
     assert list(reasons) == [(Reason.UNKNOWN_DEVICE, None), (Reason.UNKNOWN_TOPIC, cast.acme.pk)]
+
+
+def test_a_value_that_no_double_holds_in_the_sensors_unit_is_refused(cast: SimpleNamespace):
+    sent = {"sensor": "p", "sensor_type": "pressure", "value": 1.7e308, "unit": "bar"}
+    assert codes(send(cast.boiler, sent)) == [Reason.NUMBER_OUT_OF_RANGE]
+    assert not Reading.objects.exists()
+
+
+def test_a_message_with_many_bad_items_is_kept_once(cast: SimpleNamespace):
+    old = [{"sensor": "temperature", "value": n, "time": "1999-01-01T00:00:00Z"} for n in range(200)]
+    assert len(codes(send(cast.boiler, *old))) == 200
+    kept = [len(payload) for payload in Rejection.objects.order_by("item").values_list("payload", flat=True)]
+    assert kept[0] > 1000
+    assert kept[1:] == [0] * 199
+
+
+def test_rows_reach_the_database_in_one_order_whatever_order_they_came_in(cast: SimpleNamespace, monkeypatch):
+    """Two writers that insert the same keys in different orders dead-lock on PostgreSQL."""
+    seen: list[list[store.Key]] = []
+    insert = store._insert_readings
+    monkeypatch.setattr(store, "_insert_readings", lambda rows: seen.append([row.key for row in rows]) or insert(rows))
+    base = now() - timedelta(hours=1)
+    readings = [{"sensor": "temperature", "value": n, "time": text(base - timedelta(seconds=n))} for n in range(20)]
+    send(cast.boiler, *readings)
+    assert seen[0] == sorted(seen[0])
+    assert len(seen[0]) == 20
