@@ -65,8 +65,11 @@ class OwnTopics(BaseTopicPlugin):
     async def topic_filtering(
         self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
     ) -> bool:
-        username = session.username if session else None
-        return bool(username and topic) and may(username or "", topic or "", writes=action == Action.PUBLISH)
+        username, topic = (session.username if session else None) or "", topic or ""
+        allowed = bool(username and topic) and may(username, topic, writes=action == Action.PUBLISH)
+        if not allowed and action == Action.PUBLISH:  # MQTT 3.1.1 has no way to tell the sender
+            log.warning("mqtt publish refused", username=username, topic=topic[:200])
+        return allowed
 
 
 def may(username: str, topic: str, *, writes: bool) -> bool:

@@ -13,6 +13,9 @@ PROCESSORS: list[Processor] = [
 ]
 
 
+LIBRARIES = ("daphne", "twisted", "amqtt", "transitions", "celery", "kombu", "django_celery_beat")  # talk too much
+
+
 def logging_config(level: str, *, pretty: bool) -> dict[str, Any]:
     """Django's LOGGING: what is logged through structlog and through the standard library looks the same."""
     structlog.configure(
@@ -39,6 +42,7 @@ def logging_config(level: str, *, pretty: bool) -> dict[str, Any]:
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
-            name: {"level": "WARNING"} for name in ("daphne", "twisted", "amqtt", "transitions", "celery", "kombu")
+            **{name: {"level": "WARNING"} for name in LIBRARIES},
+            "django.request": {"level": "ERROR"},  # a caller's mistake is told to the caller
         },
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 import environ
 from celery.schedules import schedule
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from iot_platform.logging import logging_config
 
@@ -93,6 +94,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "channels",
     "corsheaders",
     "rest_framework",
@@ -316,6 +318,9 @@ UNFOLD = {
     "SITE_TITLE": "IoT platform",
     "SITE_HEADER": "IoT platform",
     "SITE_SYMBOL": "sensors",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("dashboards/favicon.svg")}
+    ],
     "SHOW_BACK_BUTTON": True,
     "DASHBOARD_CALLBACK": "iot_platform.admin.landing",
 }

@@ -89,7 +89,7 @@ def test_staff_see_it_in_the_admin(platform: Platform, page: Page):
     page.goto(f"{platform.url}/admin/readings/reading/")
     expect(page.locator("#result_list, table").first).to_be_visible()
     page.goto(f"{platform.url}/admin/")
-    expect(page.get_by_text("Everything works.")).to_be_visible()
+    expect(page.get_by_text("All services work.")).to_be_visible()
 
 
 def test_a_wrong_key_gets_nobody_in(platform: Platform):

@@ -21,7 +21,8 @@ listen("/ws/device-status", "device_status", ({ data }) => {
 listen("/ws/alerts", "alert", ({ data }) => data.device === device && refresh());
 
 let offer = null;
-function takeReading(_, sensorId, time, value) {
+function takeReading(of, sensorId, time, value) {
+  if (of !== device) return; // what came before the subscription was taken
   appendReading(sensorId, time, value);
   if (!placesOf(sensorId).length) offer ??= showToast("A new sensor has begun to send.", "Show it", () => location.reload());
 }

@@ -25,7 +25,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, device: str, sensor: str, value: float, **options: Any) -> None:
         found = Device.objects.active().filter(external_id=device).first()
         if found is None:
-            raise CommandError(f"There is no device {device!r}. Start the platform once with `make run`.")
+            raise CommandError(f"There is no device {device!r}. The sample company has one; DEMO=0 leaves it out.")
         address = running.address()
         topic = f"devices/{found.uuid}/up/readings"
         time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import signal
 import socket
 import sys
 from io import StringIO
@@ -29,6 +31,8 @@ class Command(BaseCommand):
             )
         from iot_platform.embedded import Platform, free_port  # imports the server's reactor, which only this needs
 
+        os.umask(0o077)  # what lies under var/ is this user's alone
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
         self.lock()
         self.migrate()
         login = self.login()
@@ -43,6 +47,7 @@ class Command(BaseCommand):
         )
         platform = Platform(host, port, mqtt_port, devices)
         platform.run(ready=lambda: self.welcome(port, mqtt_port, login))
+        running.file().unlink()
         self.say("Stopped.")
 
     def say(self, text: str) -> None:
@@ -100,8 +105,11 @@ class Command(BaseCommand):
             self.say(
                 f"Devices   MQTT {address}:{mqtt_port}, HTTP http://{address}:{port}/api/v1/devices/<uuid>/readings"
             )
+            self.say("          a device's user name is its UUID, its password its key")
         else:
             self.say(f"MQTT      127.0.0.1:{mqtt_port}   (LAN=1 opens both to your network)")
+        if (port, mqtt_port) != (settings.PORT, settings.MQTT_PORT):
+            self.say("          not the usual ports: those were taken, so the examples of the README need these")
         self.say(f"{login}")
         self.say("Stop with Ctrl-C.")
 
