@@ -266,7 +266,6 @@ AUTH_PASSWORD_VALIDATORS = [
 REGISTRATION_OPEN = env.bool("REGISTRATION_OPEN", False)  # may strangers register an organization of their own?
 ADMIN_EMAIL = env.str("ADMIN_EMAIL", "")
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", "")
-METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 
 ACCESS_TOKEN_EXPIRE_MINUTES = env.int("ACCESS_TOKEN_EXPIRE_MINUTES", 30)
 SIMPLE_JWT = {
