@@ -169,8 +169,13 @@ class Hub:
 hub = Hub()
 
 
+def text_of(time: datetime, precision: str = "auto") -> str:
+    """A time as it goes out everywhere: ISO 8601 in UTC, with `Z`. `precision` is isoformat's `timespec`."""
+    return time.astimezone(UTC).isoformat(timespec=precision).removesuffix("+00:00") + "Z"
+
+
 def now_text() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return text_of(datetime.now(UTC), "milliseconds")
 
 
 class OrganizationConsumer(AsyncWebsocketConsumer):

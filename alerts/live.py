@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from accounts.live import Event, OrganizationConsumer
+from accounts.live import Event, OrganizationConsumer, text_of
 from alerts.models import Alert
 
 
@@ -49,4 +49,4 @@ def event(alert: Alert, name: str) -> Event:
 
 
 def instant(time: datetime | None) -> str | None:
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z") if time else None
+    return text_of(time) if time else None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-
-from accounts.live import Event, OrganizationConsumer
+from accounts.live import Event, OrganizationConsumer, text_of
 from devices.models import Device
 
 
@@ -23,6 +21,6 @@ def status_event(device: Device) -> Event:
         "device": str(device.uuid),
         "name": device.name,
         "status": device.status,
-        "last_seen_at": seen_at.astimezone(UTC).isoformat().replace("+00:00", "Z") if seen_at else None,
+        "last_seen_at": text_of(seen_at) if seen_at else None,
     }
     return device.organization_id, "device_status", item

@@ -15,6 +15,8 @@ from zlib import crc32
 
 from paho.mqtt import client as mqtt
 
+from accounts.live import text_of
+
 
 @dataclass(frozen=True, slots=True)
 class Wave:
@@ -77,7 +79,7 @@ class SimulatedDevice:
 
     def readings(self, when: datetime) -> list[dict[str, Any]]:
         """One reading a sensor, in the native format."""
-        text = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        text = text_of(when, "milliseconds")
         return [
             {"sensor": key, "value": signal.at(when, crc32(f"{self.uuid}/{key}".encode())), "time": text}
             for key, signal in self.signals.items()

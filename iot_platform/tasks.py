@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from accounts.live import publish
+from accounts.live import publish, text_of
 from accounts.models import Organization
 from accounts.permissions import Actor
 from iot_platform.health import system_status
@@ -16,7 +16,8 @@ def publish_status() -> None:
     """Tell each organization's sockets how the platform is doing."""
     for organization_id in Organization.objects.active().values_list("pk", flat=True):
         status = system_status(Actor(organization_id=organization_id))
-        status["last_reading_time"] = status["last_reading_time"] and status["last_reading_time"].isoformat()
+        latest = status["last_reading_time"]
+        status["last_reading_time"] = latest and text_of(latest)
         publish(organization_id, "system_status", status)
 
 

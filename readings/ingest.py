@@ -130,7 +130,6 @@ def decode(batch: Batch) -> None:
 def authorise(batch: Batch, directory: Directory, *, history: bool = False) -> None:
     """Each measurement finds its device and one of its sensors, in the sensor's unit and at a sane time."""
     batch.devices = directory.devices({message.device for message in batch.messages})
-    untimed = itertools.count()  # several untimed readings of a message lie a microsecond apart, in their order
     for number, measurements in itertools.groupby(batch.measurements, key=lambda pair: pair[0]):
         message, device = batch.messages[number], batch.device_of(number)
         if device is None:
@@ -138,7 +137,7 @@ def authorise(batch: Batch, directory: Directory, *, history: bool = False) -> N
         elif device.is_disabled:
             batch.refuse(number, Reason.DEVICE_DISABLED, "The device is disabled.")
         else:
-            untimed = itertools.count()
+            untimed = itertools.count()  # several untimed ones lie a microsecond apart, in their order
             for _, measurement in measurements:
                 try:
                     sensor = _sensor_of(device, measurement, directory)

@@ -6,13 +6,12 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 
-from accounts.live import Event, OrganizationConsumer, now_text
+from accounts.live import Event, OrganizationConsumer, now_text, text_of
 from accounts.permissions import Actor
 from devices.models import Device
 
@@ -35,17 +34,13 @@ def frames_of(candidates: Sequence[Candidate], messages: Sequence[Message]) -> l
                 candidate.sensor.key,
                 candidate.sensor.type_code,
                 messages[candidate.message].topic,
-                _text(candidate.row.time),
+                text_of(candidate.row.time),
                 candidate.row.value,
                 candidate.row.is_anomaly,
             ],
         )
         for candidate in candidates
     ]
-
-
-def _text(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")
 
 
 class LiveDataConsumer(OrganizationConsumer):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.live import text_of
 from accounts.tenancy import TenantSerializer
 from readings.formats import Refused
 from readings.formats.times import instant
@@ -20,7 +21,7 @@ class Instant(serializers.DateTimeField):
 
     def to_representation(self, value: datetime) -> str:
         precision = "microseconds" if value.microsecond % 1000 else "milliseconds"
-        return value.astimezone(UTC).isoformat(timespec=precision).removesuffix("+00:00") + "Z"
+        return text_of(value, precision)
 
     def to_internal_value(self, value: Any) -> datetime:
         is_epoch = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from django.core.management import BaseCommand, CommandError
 from paho.mqtt.client import Client
 
+from accounts.live import text_of
 from devices.models import Device
 from devices.simulation import connect
 from iot_platform import running, sample_world
@@ -77,7 +78,7 @@ class Command(BaseCommand):
             wait = (sample.time - first).total_seconds() / options["speed"] - (time.monotonic() - started)
             if wait > 0:
                 time.sleep(wait)
-            when = (sample.time + shift).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            when = text_of(sample.time + shift, "milliseconds")
             payload = json.dumps({**sensor, "value": sample.value, "time": when})
             sent.append(client.publish(f"devices/{device.uuid}/up/readings", payload, qos=1))
             if len(sent) > IN_FLIGHT:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
+from accounts.live import now_text
 from devices.models import Device
 from devices.simulation import connect
 from iot_platform import running, sample_world
@@ -28,7 +28,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no device {device!r}. The sample company has one; DEMO=0 leaves it out.")
         address = running.address()
         topic = f"devices/{found.uuid}/up/readings"
-        time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        time = now_text()
         payload = json.dumps({"sensor": sensor, "value": value, "time": time})
         try:
             client = connect(str(found.uuid), sample_world.key_of(found), "127.0.0.1", address.mqtt_port)
